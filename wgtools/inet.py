@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""IP addresses as packed bytes, read and written exactly as inet_pton(3) and
+inet_ntop(3) of glibc do, in pure code.
+
+`ipaddress` accepts other forms (netmasks, scopes) and prints others (`::1:2`
+where libc has `::0.1.0.2`), and `socket` is not for pure modules.  Tests hold
+both functions against `socket`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ntop", "pton"]
+
+_DIGITS = frozenset("0123456789")
+_HEX = frozenset("0123456789abcdefABCDEF")
+_V4_IN_V6 = 12  # bytes before the dotted tail
+
+
+def pton(text: str) -> bytes | None:
+    """The 4 or 16 bytes of an address, IPv6 if `text` holds a colon; None if malformed.
+
+    Strict: four decimal octets without leading zeros; IPv6 with an optional
+    dotted tail; no brackets, no scope.
+    """
+    return _pton6(text) if ":" in text else _pton4(text)
+
+
+def ntop(packed: bytes) -> str:
+    """The text of 4 or 16 packed bytes.  Raises ValueError for any other length."""
+    if len(packed) == 4:
+        return f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}"
+    if len(packed) != 16:
+        raise ValueError("an address is 4 or 16 bytes")
+    return _ntop6(packed)
+
+
+def _pton4(text: str) -> bytes | None:
+    parts = text.split(".")
+    if len(parts) != 4:
+        return None
+    out = bytearray(4)
+    for i, part in enumerate(parts):
+        if not 1 <= len(part) <= 3 or not _DIGITS.issuperset(part):
+            return None
+        value = int(part)
+        if value > 255 or (len(part) > 1 and part[0] == "0"):
+            return None
+        out[i] = value
+    return bytes(out)
+
+
+def _groups(text: str, *, tail: bool) -> bytes | None:
+    """Colon-separated groups as bytes; with `tail` the last may be dotted."""
+    if not text:
+        return b""
+    out = bytearray()
+    words = text.split(":")
+    last = len(words) - 1
+    for i, word in enumerate(words):
+        if tail and i == last and "." in word:
+            packed = _pton4(word)
+            if packed is None:
+                return None
+            out += packed
+            continue
+        if not 1 <= len(word) <= 4 or not _HEX.issuperset(word):
+            return None
+        out += int(word, 16).to_bytes(2, "big")
+    return bytes(out)
+
+
+def _pton6(text: str) -> bytes | None:
+    head, gap, rest = text.partition("::")
+    left = _groups(head, tail=not gap)
+    if left is None:
+        return None
+    if not gap:
+        return left if len(left) == 16 else None
+    right = _groups(rest, tail=True)
+    if right is None or len(left) + len(right) > 14:
+        return None
+    return left + bytes(16 - len(left) - len(right)) + right
+
+
+def _ntop6(packed: bytes) -> str:
+    words = [packed[i] << 8 | packed[i + 1] for i in range(0, 16, 2)]
+    start, length = _longest_zeros(words)
+    if start == 0 and (length == 6 or (length == 5 and words[5] == 0xFFFF)):
+        head = "::" if length == 6 else "::ffff:"
+        return head + ntop(packed[_V4_IN_V6:])
+    text = [f"{word:x}" for word in words]
+    if length < 2:
+        return ":".join(text)
+    return ":".join(text[:start]) + "::" + ":".join(text[start + length :])
+
+
+def _longest_zeros(words: list[int]) -> tuple[int, int]:
+    """First longest run of zero groups: (index, length)."""
+    best, best_length = 0, 0
+    start = -1
+    for i, word in enumerate([*words, 1]):
+        if word == 0:
+            if start < 0:
+                start = i
+        elif start >= 0:
+            if i - start > best_length:
+                best, best_length = start, i - start
+            start = -1
+    return best, best_length

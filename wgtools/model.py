@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""What a WireGuard device is, and what can be changed about it, as plain values.
+
+Two families: Device and Peer say what *is*; DeviceChange and PeerChange say what
+shall *become*.  In a change, None means "leave alone" and an explicit zero (a zero
+key, port 0, mark 0, keepalive 0) means "clear" (wgctrl-go's rule).  No I/O, no
+resolving, no printing.
+
+Written out with `__slots__` rather than as dataclasses: importing `dataclasses`
+would double the time `wg show` takes to start (docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+from wgtools.inet import ntop, pton
+from wgtools.keys import Key
+
+__all__ = [
+    "AllowedIP",
+    "Device",
+    "DeviceChange",
+    "Endpoint",
+    "HostPort",
+    "Peer",
+    "PeerChange",
+]
+
+
+class _Value:  # noqa: PLW1641  # values that change are not hashable; the others say so
+    """Equality and repr over the slots of a subclass."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({shown})"
+
+
+class Endpoint(_Value):
+    """A peer's UDP address: `host` in the numeric text of getnameinfo(3), `port` 0-65535.
+
+    A link-local IPv6 host carries its zone (`fe80::1%eth0`).
+    """
+
+    __slots__ = ("host", "port")
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+
+    def __hash__(self) -> int:
+        return hash((self.host, self.port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class HostPort(_Value):
+    """An endpoint as somebody wrote it, not looked up yet: raw bytes, port perhaps a name.
+
+    `text` is the whole value, for messages.  The `cli` resolves it before any backend
+    sees it.
+    """
+
+    __slots__ = ("host", "port", "text")
+
+    def __init__(self, host: bytes, port: bytes, text: bytes) -> None:
+        self.host = host
+        self.port = port
+        self.text = text
+
+
+class AllowedIP(_Value):
+    """A network: `address` packed (4 or 16 bytes, host bits as given), `length` in bits.
+
+    `remove` only means something inside a PeerChange: take this network away.
+    """
+
+    __slots__ = ("address", "length", "remove")
+
+    def __init__(self, address: bytes, length: int, remove: bool = False) -> None:
+        self.address = address
+        self.length = length
+        self.remove = remove
+
+    @classmethod
+    def parse(cls, text: str) -> AllowedIP:
+        """From `IP/LEN` or `IP`.  Raises ValueError.  For library users and tests;
+        `wg` has its own grammar (`conf`)."""
+        host, slash, length = text.partition("/")
+        packed = pton(host)
+        bits = len(packed) * 8 if packed else 0
+        if packed is None or (slash and not (length.isascii() and length.isdigit())):
+            raise ValueError(f"not an IP network: {text}")
+        if slash and int(length) > bits:
+            raise ValueError(f"prefix length over {bits}: {text}")
+        return cls(packed, int(length) if slash else bits)
+
+    def __hash__(self) -> int:
+        return hash((self.address, self.length, self.remove))
+
+    def __str__(self) -> str:
+        return f"{ntop(self.address)}/{self.length}"
+
+
+class Peer(_Value):
+    """A peer as a device reports it."""
+
+    __slots__ = (
+        "allowed_ips",
+        "endpoint",
+        "handshake_nsec",
+        "handshake_sec",
+        "keepalive",
+        "preshared_key",
+        "public_key",
+        "rx_bytes",
+        "tx_bytes",
+    )
+
+    def __init__(
+        self,
+        public_key: Key,
+        *,
+        preshared_key: Key | None = None,
+        endpoint: Endpoint | None = None,
+        keepalive: int = 0,
+        handshake_sec: int = 0,
+        handshake_nsec: int = 0,
+        rx_bytes: int = 0,
+        tx_bytes: int = 0,
+        allowed_ips: list[AllowedIP] | None = None,
+    ) -> None:
+        self.public_key = public_key
+        self.preshared_key = preshared_key  # None when all zero
+        self.endpoint = endpoint
+        self.keepalive = keepalive  # seconds, 0 = off
+        self.handshake_sec = handshake_sec  # Unix time of the last handshake, 0 = never
+        self.handshake_nsec = handshake_nsec
+        self.rx_bytes = rx_bytes
+        self.tx_bytes = tx_bytes
+        self.allowed_ips = [] if allowed_ips is None else allowed_ips
+
+
+class Device(_Value):
+    """A WireGuard interface as its backend reports it."""
+
+    __slots__ = ("fwmark", "listen_port", "name", "peers", "private_key", "public_key")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        private_key: Key | None = None,
+        public_key: Key | None = None,
+        listen_port: int = 0,
+        fwmark: int = 0,
+        peers: list[Peer] | None = None,
+    ) -> None:
+        self.name = name  # undecodable bytes as surrogate escapes
+        self.private_key = private_key
+        self.public_key = public_key
+        self.listen_port = listen_port
+        self.fwmark = fwmark
+        self.peers = [] if peers is None else peers
+
+
+class PeerChange(_Value):
+    """What shall become of one peer.  None leaves alone, zero clears."""
+
+    __slots__ = (
+        "allowed_ips",
+        "endpoint",
+        "keepalive",
+        "preshared_key",
+        "public_key",
+        "remove",
+        "replace_allowed_ips",
+        "update_only",
+    )
+
+    def __init__(
+        self,
+        public_key: Key,
+        *,
+        remove: bool = False,
+        update_only: bool = False,
+        preshared_key: Key | None = None,
+        endpoint: Endpoint | HostPort | None = None,
+        keepalive: int | None = None,
+        replace_allowed_ips: bool = False,
+        allowed_ips: list[AllowedIP] | None = None,
+    ) -> None:
+        self.public_key = public_key
+        self.remove = remove
+        self.update_only = update_only  # do nothing if there is no such peer
+        self.preshared_key = preshared_key
+        self.endpoint = endpoint  # a HostPort must be resolved before `ipc.set`
+        self.keepalive = keepalive
+        self.replace_allowed_ips = replace_allowed_ips
+        self.allowed_ips = [] if allowed_ips is None else allowed_ips
+
+
+class DeviceChange(_Value):
+    """What shall become of a device; `DeviceChange()` changes nothing."""
+
+    __slots__ = ("fwmark", "listen_port", "peers", "private_key", "replace_peers")
+
+    def __init__(
+        self,
+        *,
+        private_key: Key | None = None,
+        listen_port: int | None = None,
+        fwmark: int | None = None,
+        replace_peers: bool = False,
+        peers: list[PeerChange] | None = None,
+    ) -> None:
+        self.private_key = private_key  # a zero key removes the device's
+        self.listen_port = listen_port
+        self.fwmark = fwmark
+        self.replace_peers = replace_peers  # remove every peer first
+        self.peers = [] if peers is None else peers
