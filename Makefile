@@ -1,0 +1,28 @@
+# demo and test set up all they need (a virtual environment in .venv) and work in a fresh clone.
+.POSIX:
+
+PYTHON = python3
+PREFIX = /usr/local
+DESTDIR =
+VENV = .venv
+
+.PHONY: demo test bench fuzz install clean
+
+demo: $(VENV)/ready
+	@$(VENV)/bin/python docs/demo/demo.py
+
+test: $(VENV)/ready
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/ready
+	$(VENV)/bin/python tests/bench/run.py
+
+install:
+	$(PYTHON) -m pip install --no-deps --no-compile --root-user-action=ignore \
+	    --root "$(DESTDIR)/" --prefix "$(PREFIX)" .
+
+$(VENV)/ready: pyproject.toml .ci/venv
+	@PYTHON="$(PYTHON)" .ci/venv "$(VENV)"
+
+clean:
+	rm -rf "$(VENV)" build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
