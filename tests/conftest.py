@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""What every tier shares: nothing is skipped quietly.
+
+In CI (`WGTOOLS_NO_SKIP` set) a tier that cannot run is a failure; elsewhere the last
+lines of the run say which tier it was and what it lacks.
+"""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if os.environ.get("WGTOOLS_NO_SKIP") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons: dict[str, set[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        tier = report.nodeid.split("::")[0].removeprefix("tests/").split("/")[0]
+        longrepr = report.longrepr
+        why = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+        reasons.setdefault(tier, set()).add(why.removeprefix("Skipped: "))
+    for tier in sorted(reasons):
+        for why in sorted(reasons[tier]):
+            terminalreporter.write_line(f"not run: {tier}: {why}")
