@@ -2,10 +2,10 @@
 """Rules of docs/style.md that a machine can check and no linter knows."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 ROOT = Path(__file__).parents[2]
 SPEAKERS = ("main.py", "__main__.py")  # the entry of a process may speak and exit
@@ -14,9 +14,8 @@ SOURCES = sorted([*ROOT.glob("wgtools/**/*.py"), *ROOT.glob("backends/**/*.py")]
 UNIT_TESTS = sorted(ROOT.glob("tests/unit/**/*.py"))
 
 
-def named(paths: list[Path]) -> Iterator[object]:
-    for path in paths:
-        yield pytest.param(path, id=str(path.relative_to(ROOT)))
+def named(paths: list[Path]) -> list[ParameterSet]:
+    return [pytest.param(path, id=str(path.relative_to(ROOT))) for path in paths]
 
 
 @pytest.mark.parametrize("path", named(SOURCES))

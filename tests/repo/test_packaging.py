@@ -45,12 +45,8 @@ def test_installed_commands_make_keys(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "clean", symlinks=True, with_pip=False)
     python = tmp_path / "clean/bin/python"
     # The dependencies come from this environment: what is tested is the wheel itself.
-    site = (
-        run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").decode().strip()
-    )
-    ours = run(
-        sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
-    ).decode()
+    where = "import sysconfig; print(sysconfig.get_path('purelib'), end='')"
+    site, ours = run(python, "-c", where).decode(), run(sys.executable, "-c", where).decode()
     run(
         *(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"),
         *("--disable-pip-version-check", "--no-index", wheel),
