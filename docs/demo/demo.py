@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -219,9 +220,7 @@ def play(home: Path) -> None:
     try:
         cable(alice, bob)
         write_configurations(alice, bob)
-        say(
-            f"{DIM}# two hosts on 192.0.2.0/24, each with a ./wg0.conf that names the other{RESET}\n"
-        )
+        say(f"{DIM}# two hosts on 192.0.2.0/24; the wg0.conf of each names the other{RESET}\n")
         alice.run("wg-quick up ./wg0.conf", "wg-quick", "up", "./wg0.conf")
         bob.run("wg-quick up ./wg0.conf", "wg-quick", "up", "./wg0.conf")
         traffic(alice, bob)
@@ -236,7 +235,7 @@ def play(home: Path) -> None:
 
 
 def main() -> None:
-    roles = {"plug": plug, "serve": serve, "send": send}
+    roles: dict[str, Callable[..., None]] = {"plug": plug, "serve": serve, "send": send}
     if len(sys.argv) > 1:
         roles[sys.argv[1]](*sys.argv[2:])
         return
