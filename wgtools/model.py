@@ -12,7 +12,8 @@ would double the time `wg show` takes to start (docs/decisions/0001).
 
 from __future__ import annotations
 
-from wgtools.inet import ntop, pton
+from wgtools.errors import ConfigError
+from wgtools.inet import PORT_MAX, ntop, port_number, pton
 from wgtools.keys import Key
 
 __all__ = [
@@ -73,6 +74,36 @@ class HostPort(_Value):
         self.host = host
         self.port = port
         self.text = text
+
+    @classmethod
+    def parse(cls, text: bytes) -> HostPort:
+        """Split `HOST:PORT` or `[HOST]:PORT` (WG_COMPAT 4.7).  Raises ConfigError.
+
+        Without brackets the host ends at the last colon; within them anything goes.
+        """
+        if not text:
+            raise ConfigError("Unable to parse empty endpoint")
+        shown = text.decode("utf-8", "surrogateescape")
+        if text[0] == 0x5B:
+            host, brace, rest = text[1:].partition(b"]")
+            if not brace:
+                raise ConfigError(f"Unable to find matching brace of endpoint: `{shown}'")
+            port = rest[1:] if rest[:1] == b":" else b""
+        else:
+            host, _, port = text.rpartition(b":")
+        if not port:
+            raise ConfigError(f"Unable to find port of endpoint: `{shown}'")
+        return cls(host, port, text)
+
+    def numeric(self) -> Endpoint | None:
+        """The endpoint if host and port are plain numbers, as libc would read and print
+        them; None if somebody has to be asked."""
+        host = self.host.decode("latin-1")
+        packed = pton(host)
+        port = port_number(self.port)
+        if packed is None or port is None or not 0 <= port <= PORT_MAX:
+            return None
+        return Endpoint(host if len(packed) == 4 else ntop(packed), port)
 
 
 class AllowedIP(_Value):
