@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""Tun: what the loop needs of a layer 3 interface, whatever the system calls it.
+
+One protocol for every system and for tests.  A frame always starts with the 10 bytes
+of a virtio_net_hdr; a system without them gives and ignores zeros.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wgtools.engine.events import Buffer
+
+__all__ = ["FRAME_ROOM", "Link", "Tun", "TunGone"]
+
+# A virtio_net_hdr, the longest IP packet, and the 16 bytes that the engine asks for.
+FRAME_ROOM = 10 + 65535 + 16
+
+
+class TunGone(Exception):
+    """The interface was deleted under us: time to leave in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What the system says of the interface."""
+
+    up: bool
+    mtu: int
+
+
+class Tun(Protocol):
+    """A layer 3 interface.  Nothing here blocks.
+
+    `name` is what the system really called it.  `can_udp_offload` tells whether frames
+    may be UDP super-packets; TCP ones always may.
+    """
+
+    name: str
+    can_udp_offload: bool
+
+    def fileno(self) -> int:
+        """Readable when `read_into` has something, or when the interface is gone."""
+
+    def read_into(self, buffer: memoryview) -> int:
+        """One frame into `buffer` (FRAME_ROOM bytes, the last 16 left alone).
+
+        Returns its length, 0 if there is none now.  Raises TunGone.
+        """
+
+    def write(self, frame: Sequence[Buffer]) -> bool:
+        """One frame out, its buffers one after another; False if the system threw it away.
+
+        Raises TunGone.
+        """
+
+    def watch_fileno(self) -> int:
+        """Readable when `link` or the system's routes may have changed; -1 if nothing tells."""
+
+    def watched(self) -> bool:
+        """Take what made `watch_fileno` readable; True if local addresses or routes changed.
+
+        Raises TunGone.
+        """
+
+    def link(self) -> Link:
+        """The interface as it is now.  Raises TunGone."""
+
+    def close(self) -> None:
+        """Give the interface back, which removes it.  Harmless when done before."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The fixtures of the interop tier, and why it cannot run where it cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.hosts import C_WG, Host, cable
+
+HERE = Path(__file__).parent
+
+
+def why_not() -> str:
+    """What this machine lacks for the tier; empty if nothing."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if not os.path.exists("/dev/net/tun"):
+        return "no /dev/net/tun"
+    for tool in ("ip", "unshare", "nsenter", "ping", "iperf3", "wireguard-go", C_WG):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    reason = why_not()
+    for item in items:
+        if HERE in item.path.parents and reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+Hosts = Callable[[str], Host]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Generator[Hosts]:
+    """`host("a")` makes one; all are removed after the test."""
+    made: list[Host] = []
+
+    def make(name: str) -> Host:
+        made.append(Host(name, tmp_path))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def pair(host: Hosts) -> tuple[Host, Host]:
+    """Two hosts with a cable: 192.0.2.1 and .2, 2001:db8::1 and ::2."""
+    a, b = host("a"), host("b")
+    cable(a, b)
+    for one, last in ((a, 1), (b, 2)):
+        one.ip(f"addr add 192.0.2.{last}/24 dev eth0")
+        one.ip(f"addr add 2001:db8::{last}/64 dev eth0 nodad")
+    return a, b

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Interface: one device's three parts that belong together: engine, TUN, UDP sockets.
+
+Not here: waiting (`loop.py`).  The rule: a change of settings happens wholly or not at
+all, and the sockets are open exactly while the interface is up.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from wgtools.daemon.log import short_name
+from wgtools.daemon.udp import UDPSockets
+from wgtools.engine.events import (
+    EndpointMoved,
+    Event,
+    HandshakeCompleted,
+    HandshakeFailed,
+    KeysErased,
+)
+from wgtools.errors import EngineError
+from wgtools.model import Device, DeviceChange, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wgtools.daemon.clock import Clock
+    from wgtools.daemon.log import Log
+    from wgtools.daemon.tun import Tun
+    from wgtools.engine.device import Engine
+    from wgtools.engine.events import Address
+
+__all__ = ["Interface"]
+
+_RETRY = 5.0  # seconds until another try to open the sockets of an interface that is up
+
+
+class Interface:
+    """Raises nothing but TunGone; `sockets_changed` is told whenever `udp` is another one."""
+
+    def __init__(
+        self,
+        tun: Tun,
+        engine: Engine,
+        *,
+        clock: Clock,
+        log: Log,
+        open_udp: Callable[..., UDPSockets] = UDPSockets,
+    ) -> None:
+        self.tun = tun
+        self.engine = engine
+        self.udp: UDPSockets | None = None
+        self.sockets_changed: Callable[[], None] = lambda: None
+        self.retry_at: float | None = None
+        self._clock = clock
+        self._log = log
+        self._open_udp = open_udp
+        self._port = 0  # as configured; 0 is any
+        self._fwmark = 0
+        self._is_up = False
+        self._mtu = 0
+
+    # -------------------------------------------------------------- the link
+
+    def refresh(self) -> None:
+        """Look at the link and follow it: up, down, another MTU.  Raises TunGone."""
+        link = self.tun.link()
+        if link.mtu != self._mtu:
+            self._log.debug(f"MTU {link.mtu}")
+            self._mtu = link.mtu
+            self.engine.set_mtu(link.mtu)
+        if link.up and not self._is_up:
+            self._log.debug("Interface up")
+            self._is_up = True
+            self.open()
+            self.engine.bring_up(self._clock.now())
+        elif self._is_up and not link.up:
+            self._log.debug("Interface down")
+            self._is_up = False
+            self.engine.bring_down(self._clock.now())
+            self.close()
+
+    def open(self) -> None:
+        """Open the sockets; if that cannot be now, say so and set `retry_at`."""
+        self.retry_at = None
+        try:
+            self._use(self._open_udp(self._port, fwmark=self._fwmark))
+        except OSError as e:
+            self._log.error(f"Cannot open UDP port {self._port or 'of any number'}: {e.strerror}")
+            self.retry_at = self._clock.now().mono + _RETRY
+
+    def close(self) -> None:
+        self.retry_at = None
+        self._use(None)
+
+    def _use(self, udp: UDPSockets | None) -> None:
+        old, self.udp = self.udp, udp
+        self.sockets_changed()
+        if old is not None:
+            old.close()
+        if udp is not None:
+            self._log.debug(
+                f"UDP port {udp.port}, IPv6 {_yes(udp.has_ipv6)}, GRO {_yes(udp.has_gro)}, "
+                f"GSO {_yes(udp.has_gso)}"
+            )
+
+    # -------------------------------------------------------------- what clients ask
+
+    def device(self) -> Device:
+        device = self.engine.snapshot(self.tun.name)
+        device.listen_port = self.udp.port if self.udp is not None else self._port
+        device.fwmark = self._fwmark
+        for peer in device.peers:
+            if peer.endpoint is not None and "%" in peer.endpoint.host:
+                peer.endpoint = _named_zone(peer.endpoint)
+        return device
+
+    def apply(self, change: DeviceChange) -> int:
+        """All of it or nothing; 0, or the errno of the refusal."""
+        udp, fresh = self.udp, None
+        try:
+            _number_zones(change)
+            if self._wants_sockets(change.listen_port):
+                fwmark = self._fwmark if change.fwmark is None else change.fwmark
+                fresh = self._open_udp(change.listen_port, fwmark=fwmark)
+            elif change.fwmark is not None and udp is not None:
+                udp.set_fwmark(change.fwmark)
+            try:
+                self.engine.configure(change, self._clock.now())
+            except EngineError as e:
+                self._log.debug(f"UAPI: refused: {e.message}")
+                if fresh is not None:
+                    fresh.close()
+                elif change.fwmark is not None and udp is not None:
+                    udp.set_fwmark(self._fwmark)
+                return errno.EINVAL
+        except OSError as e:
+            self._log.error(f"UAPI: cannot apply the change: {e.strerror}")
+            return e.errno or errno.EIO
+        if change.listen_port is not None:
+            self._port = change.listen_port
+        if change.fwmark is not None:
+            self._fwmark = change.fwmark
+        if fresh is not None and self._is_up:
+            self.retry_at = None
+            self._use(fresh)
+        elif fresh is not None:
+            fresh.close()  # it could be had: enough to know while the interface is down
+        self._log.debug(f"UAPI: applied a change of {len(change.peers)} peers")
+        return 0
+
+    def _wants_sockets(self, port: int | None) -> bool:
+        """Whether a change to `port` needs sockets other than those we have."""
+        if port is None:
+            return False
+        if self._is_up:
+            return port == 0 or self.udp is None or port != self.udp.port
+        return port != 0
+
+    # -------------------------------------------------------------- talk
+
+    def tell(self, event: Event) -> None:
+        """An event of the engine, for the log."""
+        who = short_name(event.public_key)
+        match event:
+            case HandshakeCompleted(initiator=True):
+                text = "Handshake completed, we asked"
+            case HandshakeCompleted():
+                text = "Handshake completed, the peer asked"
+            case EndpointMoved(new=new):
+                text = f"Endpoint is now {_shown(new)}"
+            case HandshakeFailed(attempts=attempts):
+                text = f"Handshake did not complete after {attempts} attempts, giving up"
+            case KeysErased():
+                text = "All keys erased: no new session for a long time"
+        self._log.debug(f"{who} - {text}")
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _shown(address: Address) -> str:
+    return str(Endpoint(address[0], address[1]))
+
+
+def _number_zones(change: DeviceChange) -> None:
+    """`fe80::1%eth0` to `fe80::1%2`.  Raises OSError when there is no such interface."""
+    for peer in change.peers:
+        endpoint = peer.endpoint
+        if not isinstance(endpoint, Endpoint):
+            continue
+        host, percent, zone = endpoint.host.partition("%")
+        if percent and not (zone.isascii() and zone.isdigit()):
+            peer.endpoint = Endpoint(f"{host}%{socket.if_nametoindex(zone)}", endpoint.port)
+
+
+def _named_zone(endpoint: Endpoint) -> Endpoint:
+    host, _, zone = endpoint.host.partition("%")
+    try:
+        return Endpoint(f"{host}%{socket.if_indextoname(int(zone))}", endpoint.port)
+    except (OSError, ValueError):
+        return endpoint

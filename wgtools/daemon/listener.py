@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Listener: the control socket as a file: made safely, watched, taken away at the end.
+
+Not here: what is said over it (`control.py`).  The rule: a socket file is only removed when
+it is known to be ours or nobody's, never while another daemon may be answering on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+
+from wgtools.errors import AccessError, UsageError
+
+__all__ = ["RUNTIME_DIRECTORY", "Listener", "adopt_listener", "open_listener"]
+
+RUNTIME_DIRECTORY = "/var/run/wireguard"  # where every WireGuard tool looks
+
+_BACKLOG = 64
+_IN_EVENTS = (
+    0x4 | 0x40 | 0x200 | 0x400 | 0x800
+)  # attributes, moved from, deleted, self deleted/moved
+
+
+def open_listener(name: str, *, directory: str = RUNTIME_DIRECTORY) -> Listener:
+    """A listening socket for interface `name`.  Raises AccessError, also if one is alive."""
+    path = f"{directory}/{name}.sock"
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as e:
+        raise AccessError(f"Cannot make {directory}: {e.strerror}", errno=e.errno or 0) from e
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two starting at once: one finds the other's socket
+        _remove_stale(name, path)
+        return Listener(_listening(path), path)
+    except OSError as e:
+        raise AccessError(f"Cannot make {path}: {e.strerror}", errno=e.errno or 0) from e
+    finally:
+        os.close(lock)
+
+
+def adopt_listener(fd: int, name: str, *, directory: str = RUNTIME_DIRECTORY) -> Listener:
+    """The listening socket that somebody opened for us (WG_UAPI_FD).  Raises UsageError."""
+    try:
+        sock = socket.socket(fileno=fd)
+        if sock.family != socket.AF_UNIX or not sock.getsockopt(
+            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+        ):
+            raise OSError(errno.ENOTSOCK, "not a listening Unix socket")
+    except OSError as e:
+        raise UsageError(f"File descriptor {fd} cannot be the control socket: {e.strerror}") from e
+    sock.setblocking(False)
+    sock.set_inheritable(False)
+    bound = sock.getsockname()
+    return Listener(sock, bound if isinstance(bound, str) and bound else f"{directory}/{name}.sock")
+
+
+def _remove_stale(name: str, path: str) -> None:
+    """Unlink a socket that nobody answers on.  Raises AccessError if somebody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            pass  # a full backlog: alive, if busy
+    raise AccessError(
+        f"Interface {name} already has a WireGuard daemon: something answers on {path}",
+        errno=errno.EADDRINUSE,
+        hint=f"stop the other one first: ip link delete {name}",
+    )
+
+
+def _listening(path: str) -> socket.socket:
+    sock = socket.socket(
+        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    before = os.umask(0o177)  # 0600 from its first moment
+    try:
+        sock.bind(path)
+        sock.listen(_BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.umask(before)
+    return sock
+
+
+class Listener:
+    """A listening socket and the file it stands in the directory as."""
+
+    def __init__(self, sock: socket.socket, path: str) -> None:
+        self.socket = sock
+        self.path = path
+        self._identity = _identity(path)
+        self._inotify = _watch(os.path.dirname(path))
+
+    def watch_fileno(self) -> int:
+        """Readable when the file may be gone; -1 where nothing tells and one must look."""
+        return self._inotify
+
+    def is_gone(self) -> bool:
+        """Whether somebody took our file away, or put another in its place."""
+        if self._inotify >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._inotify, 65536)
+        return _identity(self.path) != self._identity
+
+    def close(self) -> None:
+        """Stop listening; remove the file if it is still ours."""
+        if self._identity is not None and _identity(self.path) == self._identity:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+        self.socket.close()
+        if self._inotify >= 0:
+            os.close(self._inotify)
+            self._inotify = -1
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _watch(directory: str) -> int:
+    """An inotify descriptor on `directory`, or -1."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if fd < 0:
+            return -1
+        if libc.inotify_add_watch(fd, os.fsencode(directory), ctypes.c_uint32(_IN_EVENTS)) < 0:
+            os.close(fd)
+            return -1
+    except AttributeError:  # no such call in this libc
+        return -1
+    return fd

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""Loop: one selector, one timer, and everything a device waits for.
+
+Not here: what any of it means.  The rule: every source gets a bounded share of a turn,
+and the engine is drained once after all that came in.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from wgtools.daemon.control import ControlServer
+from wgtools.daemon.tun import FRAME_ROOM, TunGone
+
+if TYPE_CHECKING:
+    from wgtools.daemon.clock import Clock
+    from wgtools.daemon.interface import Interface
+    from wgtools.daemon.listener import Listener
+    from wgtools.daemon.log import Log
+    from wgtools.model import Device, DeviceChange
+
+__all__ = ["Loop"]
+
+# A share of a turn: that many system calls or bytes, whichever ends first.
+_CALLS = 32
+_BYTES = 256 << 10
+
+_LOOK = 2.0  # seconds between looks at what nothing tells us about
+_REPORT = 60.0  # seconds between lines about counters, when they changed
+
+_Callback = Callable[[int], None]
+
+
+class Loop:
+    """Runs one interface until something says to stop."""
+
+    def __init__(self, interface: Interface, listener: Listener, *, clock: Clock, log: Log) -> None:
+        self._interface = interface
+        self._engine = interface.engine
+        self._tun = interface.tun
+        self._listener = listener
+        self._clock = clock
+        self._log = log
+        self._selector = selectors.DefaultSelector()
+        self._udp_registered: list[socket.socket] = []
+        self._frame = memoryview(bytearray(FRAME_ROOM))
+        self._datagram = memoryview(bytearray(FRAME_ROOM))
+        self._now = clock.now()
+        self._stop: str | None = None
+        self._next_look = self._next_report = self._now.mono
+        self._reported: dict[object, int] = {}
+        self._control = ControlServer(
+            listener.socket, self._selector, self, log=log, mono=lambda: self._now.mono
+        )
+        self._watch(self._tun.fileno(), self._tun_ready)
+        self._watch(self._tun.watch_fileno(), self._link_changed)
+        self._watch(listener.watch_fileno(), self._listener_touched)
+        self._needs_looks = self._tun.watch_fileno() < 0 or listener.watch_fileno() < 0
+        interface.sockets_changed = self._sockets_changed
+
+    def _watch(self, fd: int, callback: _Callback) -> None:
+        if fd >= 0:
+            self._selector.register(fd, selectors.EVENT_READ, callback)
+
+    # -------------------------------------------------------------- running
+
+    def stop_when_readable(self, fd: int, reason: str) -> None:
+        """Leave in good order when `fd` has something: the signals come this way."""
+
+        def stop(_events: int) -> None:
+            os.read(fd, 4096)
+            self.stop(reason)
+
+        self._watch(fd, stop)
+
+    def stop(self, reason: str) -> None:
+        self._stop = reason
+
+    def run(self) -> str:
+        """Until told to stop, or the interface or the control socket is taken away; why."""
+        try:
+            self._interface.refresh()
+            while self._stop is None:
+                self._turn()
+        except TunGone:
+            self._stop = "the interface is gone"
+        finally:
+            self._control.close()
+            self._interface.close()
+            self._selector.close()
+        return self._stop or ""
+
+    def _turn(self) -> None:
+        deadline = self._deadline()
+        wait = None if deadline is None else self._clock.seconds_until(deadline)
+        ready = self._selector.select(wait)
+        self._now = self._clock.now()
+        for key, events in ready:
+            key.data(events)
+        self._on_time()
+        self._flush()
+
+    def _deadline(self) -> float | None:
+        """The nearest moment at which something must be done; None if nothing waits."""
+        moments = [
+            self._engine.next_deadline(),
+            self._control.next_deadline(),
+            self._interface.retry_at,
+            self._next_look if self._needs_looks else None,
+        ]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _on_time(self) -> None:
+        mono = self._now.mono
+        deadline = self._engine.next_deadline()
+        if deadline is not None and deadline <= mono:
+            self._engine.timer_due(self._now)
+        deadline = self._control.next_deadline()
+        if deadline is not None and deadline <= mono:
+            self._control.expire(mono)
+        retry_at = self._interface.retry_at
+        if retry_at is not None and retry_at <= mono:
+            self._interface.open()
+        if self._needs_looks and self._next_look <= mono:
+            self._next_look = mono + _LOOK
+            self._interface.refresh()
+            self._listener_touched(0)
+        if self._log.is_debug and self._next_report <= mono:
+            self._next_report = mono + _REPORT
+            self._report()
+
+    # -------------------------------------------------------------- packets
+
+    def _tun_ready(self, _events: int) -> None:
+        read_into, frame, engine, now = self._tun.read_into, self._frame, self._engine, self._now
+        room = _BYTES
+        for _ in range(_CALLS):
+            length = read_into(frame)
+            if not length:
+                return
+            engine.frame_received(frame[: length + 16], now)
+            room -= length
+            if room < 0:
+                return
+
+    def _udp_ready(self, sock: socket.socket, _events: int) -> None:
+        udp, datagram, engine, now = self._interface.udp, self._datagram, self._engine, self._now
+        if udp is None or sock not in self._udp_registered:
+            return  # another callback of this turn closed it
+        room = _BYTES
+        for _ in range(_CALLS):
+            received = udp.receive(sock, datagram)
+            if received is None:
+                return
+            length, size, address, sticky = received
+            if length:
+                engine.datagrams_received(datagram[:length], size, address, sticky, now)
+            room -= length
+            if room < 0:
+                return
+
+    def _flush(self) -> None:
+        out = self._engine.outgoing()
+        udp = self._interface.udp
+        if out.datagrams and udp is not None:
+            udp.send(out.datagrams)
+        write = self._tun.write
+        for frame in out.frames:
+            write(frame)
+        if out.events and self._log.is_debug:
+            for event in out.events:
+                self._interface.tell(event)
+
+    # -------------------------------------------------------------- what else may happen
+
+    def _sockets_changed(self) -> None:
+        for sock in self._udp_registered:
+            self._selector.unregister(sock)
+        udp = self._interface.udp
+        self._udp_registered = udp.sockets if udp is not None else []
+        for sock in self._udp_registered:
+            self._selector.register(sock, selectors.EVENT_READ, partial(self._udp_ready, sock))
+
+    def _link_changed(self, _events: int) -> None:
+        if self._tun.watched() and self._interface.udp is not None:
+            self._interface.udp.forget_sources()
+        self._interface.refresh()
+
+    def _listener_touched(self, _events: int) -> None:
+        if self._listener.is_gone():
+            self.stop("the control socket was removed")
+
+    # Served, for the control clients: what came before in this turn must be out first, for
+    # the engine's buffers do not outlive the next call into it.
+
+    def device(self) -> Device:
+        self._flush()
+        return self._interface.device()
+
+    def apply(self, change: DeviceChange) -> int:
+        self._flush()
+        return self._interface.apply(change)
+
+    def _report(self) -> None:
+        counters: dict[object, int] = {drop.value: n for drop, n in self._engine.counters.items()}
+        if self._interface.udp is not None:
+            counters.update(self._interface.udp.troubles)
+        if counters != self._reported:
+            self._reported = counters
+            shown = ", ".join(f"{name} {count}" for name, count in counters.items())
+            self._log.debug(f"Thrown away so far: {shown}")

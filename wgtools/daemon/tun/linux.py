@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""The TUN of Linux, with offloads, and the rtnetlink ear that hears what becomes of it.
+
+Not here: what is in a frame.  The rule: only the TUN itself says that it is gone
+(EBADFD); rtnetlink also says so of an interface that has merely moved to another
+network namespace, and then the ear moves after it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wgtools.daemon.tun import Link, TunGone
+from wgtools.errors import AccessError, UsageError
+
+if TYPE_CHECKING:
+    from wgtools.engine.events import Buffer
+
+__all__ = ["LinuxTun", "adopt_tun", "create_tun"]
+
+# linux/if_tun.h
+_TUNSETIFF = 0x400454CA
+_TUNSETOFFLOAD = 0x400454D0
+_TUNGETIFF = 0x800454D2
+_TUNSETVNETHDRSZ = 0x400454D8
+_TUNGETDEVNETNS = 0x54E3
+_IFF_TUN = 0x0001
+_IFF_NO_PI = 0x1000
+_IFF_VNET_HDR = 0x4000
+_F_CSUM, _F_TSO4, _F_TSO6, _F_USO4, _F_USO6 = 0x01, 0x02, 0x04, 0x20, 0x40
+_TCP_OFFLOADS = _F_CSUM | _F_TSO4 | _F_TSO6
+_UDP_OFFLOADS = _F_USO4 | _F_USO6  # Linux 6.2
+
+# linux/sockios.h, linux/if.h
+_SIOCGIFFLAGS = 0x8913
+_SIOCGIFMTU = 0x8921
+_SIOCSIFMTU = 0x8922
+_IFF_UP = 0x1
+
+# linux/rtnetlink.h
+_RTM_NEWLINK, _RTM_DELLINK = 16, 17
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # link, IPv4 and IPv6 addresses and routes
+_NLMSGHDR = struct.Struct("=IHHII")
+
+_CLONE_NEWNET = 0x40000000
+
+_NO_HEADER = bytes(10)
+_IFREQ_SIZE = 40
+
+
+def _ifreq(name: bytes, tail: bytes = b"") -> bytes:
+    return struct.pack("16s24s", name, tail)
+
+
+def create_tun(name: str, *, mtu: int = 1420) -> LinuxTun:
+    """A new interface, down, of MTU `mtu`.  `name` may hold one %d.  Raises AccessError."""
+    try:
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as e:
+        hint = "load the tun module (modprobe tun)" if e.errno == errno.ENOENT else ""
+        raise AccessError(
+            f"Cannot open /dev/net/tun: {e.strerror}", errno=e.errno or 0, hint=hint
+        ) from e
+    try:
+        flags = struct.pack("H", _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR)
+        fcntl.ioctl(fd, _TUNSETIFF, _ifreq(os.fsencode(name), flags))
+        tun = LinuxTun(fd)
+    except OSError as e:
+        os.close(fd)
+        raise _creation_error(name, e) from e
+    try:
+        tun.set_mtu(mtu)
+    except OSError as e:
+        tun.close()
+        raise AccessError(f"Cannot set the MTU of {name}: {e.strerror}", errno=e.errno or 0) from e
+    return tun
+
+
+def _creation_error(name: str, e: OSError) -> AccessError:
+    number = e.errno or 0
+    if number == errno.EBUSY:
+        return AccessError(
+            f"Interface {name} is already there, held by another program", errno=number
+        )
+    if number == errno.EINVAL:
+        return AccessError(f"Interface {name} is already there and is not a TUN", errno=number)
+    hint = "run as root, or with CAP_NET_ADMIN" if number == errno.EPERM else ""
+    return AccessError(f"Cannot create interface {name}: {e.strerror}", errno=number, hint=hint)
+
+
+def adopt_tun(fd: int) -> LinuxTun:
+    """The TUN that somebody opened for us (WG_TUN_FD).  Raises UsageError."""
+    try:
+        os.set_blocking(fd, False)
+        os.set_inheritable(fd, False)
+        return LinuxTun(fd)
+    except OSError as e:
+        raise UsageError(f"File descriptor {fd} is not a TUN interface: {e.strerror}") from e
+
+
+class LinuxTun:
+    """An open TUN.  Raises OSError if `fd` is none, UsageError if it has no virtio_net_hdr."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        name, flags = self._identify()
+        if not flags & _IFF_VNET_HDR or not flags & _IFF_NO_PI or not flags & _IFF_TUN:
+            raise UsageError(
+                f"Interface {name} was not opened with IFF_TUN, IFF_NO_PI and IFF_VNET_HDR"
+            )
+        self.name = name
+        fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("i", len(_NO_HEADER)))
+        self.can_udp_offload = self._offload(_TCP_OFFLOADS | _UDP_OFFLOADS)
+        if not self.can_udp_offload and not self._offload(_TCP_OFFLOADS):
+            self._offload(0)
+        self._home: int | None = None  # our own network namespace, once the interface left it
+        self._query = socket.socket(
+            socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET, socket.SOCK_DGRAM
+        )
+        self._ear = _open_ear()
+        self._index = socket.if_nametoindex(name)
+
+    def _identify(self) -> tuple[str, int]:
+        raw, flags = struct.unpack("16sH22x", fcntl.ioctl(self._fd, _TUNGETIFF, bytes(_IFREQ_SIZE)))
+        return os.fsdecode(raw.rstrip(b"\0")), flags
+
+    def _offload(self, offloads: int) -> bool:
+        try:
+            fcntl.ioctl(self._fd, _TUNSETOFFLOAD, offloads)
+        except OSError:
+            return False
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def read_into(self, buffer: memoryview) -> int:
+        try:
+            return os.readv(self._fd, (buffer[:-16],))
+        except BlockingIOError:
+            return 0
+        except OSError as e:
+            raise self._gone_or_lost(e) from e
+
+    def _gone_or_lost(self, e: OSError) -> Exception:
+        """TunGone for an error that means so; else the error, which nobody foresaw."""
+        if e.errno in (errno.EBADFD, errno.EIO, errno.EBADF, errno.ENODEV):
+            return TunGone()
+        return e
+
+    def write(self, frame: Sequence[Buffer]) -> bool:
+        try:
+            os.writev(self._fd, frame)
+        except OSError as e:
+            if e.errno == errno.EBADFD:
+                raise TunGone from e
+            return False  # EIO: the interface is down; EINVAL: not a packet it would take
+        return True
+
+    def watch_fileno(self) -> int:
+        return self._ear.fileno() if self._ear is not None else -1
+
+    def watched(self) -> bool:
+        """See Tun.  A bounded number of messages at a time; what overflowed counts as a change."""
+        if self._ear is None:
+            return False
+        routes = left = False
+        for _ in range(32):
+            try:
+                data = self._ear.recv(65536)
+            except BlockingIOError:
+                break
+            except OSError:  # ENOBUFS: messages were lost
+                routes = True
+                continue
+            kinds = list(_messages(data))
+            routes = routes or any(kind not in (_RTM_NEWLINK, _RTM_DELLINK) for kind, _ in kinds)
+            left = left or (_RTM_DELLINK, self._index) in kinds
+        if left:
+            self._follow()
+        return routes
+
+    def _follow(self) -> None:
+        """Our link has left this namespace: find out where to, and listen there."""
+        self.name, _ = self._identify_or_gone()
+        try:
+            there = fcntl.ioctl(self._fd, _TUNGETDEVNETNS)
+        except OSError:
+            return  # no privilege for it: what we knew of the link last stays true
+        if self._home is None:
+            self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _setns(there)
+            try:
+                ear = _open_ear()
+                query = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                index = socket.if_nametoindex(self.name)
+            finally:
+                _setns(self._home)
+        except OSError:
+            return
+        finally:
+            os.close(there)
+        if self._ear is not None and ear is not None:
+            # The same number must stay readable: the loop has it in its selector.
+            os.dup2(ear.fileno(), self._ear.fileno(), inheritable=False)
+            ear.close()
+        self._query.close()
+        self._query, self._index = query, index
+
+    def _identify_or_gone(self) -> tuple[str, int]:
+        try:
+            return self._identify()
+        except OSError as e:
+            raise TunGone from e
+
+    def link(self) -> Link:
+        self.name, _ = self._identify_or_gone()  # `ip link set NAME name OTHER` is allowed
+        request = _ifreq(os.fsencode(self.name))
+        try:
+            flags = struct.unpack_from("16xH", fcntl.ioctl(self._query, _SIOCGIFFLAGS, request))[0]
+            mtu = struct.unpack_from("16xi", fcntl.ioctl(self._query, _SIOCGIFMTU, request))[0]
+        except OSError as e:
+            self._identify_or_gone()
+            raise TunGone from e
+        return Link(up=bool(flags & _IFF_UP), mtu=mtu)
+
+    def set_mtu(self, mtu: int) -> None:
+        """Raises OSError."""
+        fcntl.ioctl(self._query, _SIOCSIFMTU, _ifreq(os.fsencode(self.name), struct.pack("i", mtu)))
+
+    def close(self) -> None:
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        self._query.close()
+        if self._ear is not None:
+            self._ear.close()
+        if self._home is not None:
+            os.close(self._home)
+
+
+def _open_ear() -> socket.socket | None:
+    """An rtnetlink socket that hears of links, addresses and routes; None where forbidden."""
+    try:
+        ear = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0
+        )
+    except OSError:
+        return None
+    try:
+        ear.bind((0, _GROUPS))
+    except OSError:
+        ear.close()
+        return None
+    return ear
+
+
+def _messages(data: bytes) -> list[tuple[int, int]]:
+    """(type, ifi_index) of every message; the index is 0 where the message is not of a link."""
+    found = []
+    offset = 0
+    while offset + _NLMSGHDR.size <= len(data):
+        length, kind, *_ = _NLMSGHDR.unpack_from(data, offset)
+        if length < _NLMSGHDR.size:
+            break
+        index = 0
+        if kind in (_RTM_NEWLINK, _RTM_DELLINK) and length >= _NLMSGHDR.size + 8:
+            (index,) = struct.unpack_from("=i", data, offset + _NLMSGHDR.size + 4)  # ifinfomsg
+        found.append((kind, index))
+        offset += (length + 3) & ~3
+    return found
+
+
+def _setns(fd: int) -> None:
+    """setns(2).  Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

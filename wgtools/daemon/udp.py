@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""UDPSockets: the outer side of a device, one IPv4 and one IPv6 socket on the same port.
+
+Many datagrams per system call in both directions (UDP_GRO, UDP_SEGMENT), answers from
+the address that was asked (IP_PKTINFO), a mark for policy routing.  Not here: what a
+datagram means.
+
+The rule: whatever the kernel lacks or refuses is left off and the datagram sent in a
+plainer way; what cannot be sent at all is counted and never raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wgtools.engine.events import Address, Datagrams
+
+__all__ = ["Received", "Sticky", "UDPSockets"]
+
+# linux/in.h, linux/in6.h, linux/udp.h, asm-generic/socket.h: not all in every `socket`
+_IP_PKTINFO = 8
+_IP_MTU_DISCOVER = 10
+_IPV6_MTU_DISCOVER = 23
+_IPV6_RECVPKTINFO = 49
+_IPV6_PKTINFO = 50
+_PMTUDISC_DONT = 0
+_SOL_UDP = 17
+_UDP_SEGMENT = 103
+_UDP_GRO = 104
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_SO_MARK = 36
+
+_BUFFER = 7 << 20  # what measured best for wireguard-go (commit f26efb6)
+_RANDOM_PORT_TRIES = 100
+_NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+_PATIENCE_MS = 20  # how long a full send buffer may hold the loop
+_MEMORY = 1024  # addresses remembered of a kind: a peer must not make us grow
+
+_PKTINFO4 = struct.Struct("=i4s4s")  # ifindex, the address to answer from, the one asked
+_PKTINFO6 = struct.Struct("=16si")
+_SEGMENT = struct.Struct("=H")
+_INT = struct.Struct("=i")
+_ANCILLARY = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(4)
+
+_CONCESSIONS = 5  # source, segments, and a full buffer now and then
+
+_Control = tuple[int, int, bytes]
+
+
+class Sticky:
+    """Control data that makes an answer leave from the address that was asked, while it is true."""
+
+    __slots__ = ("alive", "control")
+
+    def __init__(self, control: _Control) -> None:
+        self.control = control
+        self.alive = True
+
+
+# What to send, where, from where, and the size of its datagrams (0: it is only one).
+_Job = tuple["memoryview", "Address", Sticky | None, int]
+
+
+class Received(NamedTuple):
+    """One receive: `length` bytes, datagrams of `size` (the last may be shorter)."""
+
+    length: int
+    size: int
+    address: Address
+    sticky: Sticky | None
+
+
+class UDPSockets:
+    """A bound pair of sockets.  Raises OSError from the constructor only."""
+
+    def __init__(self, port: int = 0, *, fwmark: int = 0) -> None:
+        self.troubles: Counter[str] = Counter()  # by errno name
+        self.has_gso = True
+        self.has_gro = False
+        self._no_gso_to: set[Address] = set()
+        self._stickies: dict[tuple[int, bytes], Sticky] = {}
+        self._segment: dict[int, _Control] = {}
+        self._v4: socket.socket | None = None
+        self._v6: socket.socket | None = None
+        self.port = 0
+        self._bind(port)
+        try:
+            for sock in self.sockets:
+                self._prepare(sock)
+            if fwmark:
+                self.set_fwmark(fwmark)
+        except OSError:
+            self.close()
+            raise
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        return [sock for sock in (self._v4, self._v6) if sock is not None]
+
+    @property
+    def has_ipv6(self) -> bool:
+        return self._v6 is not None
+
+    # -------------------------------------------------------------- opening
+
+    def _bind(self, port: int) -> None:
+        """Both families on one port; a random one is drawn again if IPv6 has it taken."""
+        tries = 1 if port else _RANDOM_PORT_TRIES
+        for left in range(tries - 1, -1, -1):
+            self._v4 = _bound(socket.AF_INET, port)
+            actual = self._v4.getsockname()[1] if self._v4 is not None else port
+            try:
+                self._v6 = _bound(socket.AF_INET6, actual)
+            except OSError as e:
+                self.close()
+                if e.errno == errno.EADDRINUSE and left:
+                    continue
+                raise
+            if not self.sockets:
+                raise OSError(errno.EAFNOSUPPORT, "neither IPv4 nor IPv6 on this host")
+            self.port = self.sockets[0].getsockname()[1]
+            return
+
+    def _prepare(self, sock: socket.socket) -> None:
+        for forced, plain in (
+            (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
+            (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+        ):
+            if not _option(sock, socket.SOL_SOCKET, forced, _BUFFER):
+                _option(sock, socket.SOL_SOCKET, plain, _BUFFER)
+        # Path MTU is found inside the tunnel; outside, big datagrams are cut on the way.
+        if sock.family == socket.AF_INET:
+            _option(sock, socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            _option(sock, socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DONT)
+        else:
+            _option(sock, socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+            _option(sock, socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT)
+        self.has_gro = _option(sock, _SOL_UDP, _UDP_GRO, 1) or self.has_gro
+        self.has_gso = _option(sock, _SOL_UDP, _UDP_SEGMENT, 0) and self.has_gso
+
+    def set_fwmark(self, fwmark: int) -> None:
+        """Raises OSError (EPERM without CAP_NET_ADMIN)."""
+        for sock in self.sockets:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, fwmark)
+        self.forget_sources()
+
+    def forget_sources(self) -> None:
+        """Routes or addresses changed: answer from wherever the system thinks best, until asked
+        again."""
+        for sticky in self._stickies.values():
+            sticky.alive = False
+        self._stickies.clear()
+        self._no_gso_to.clear()
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+        self._v4 = self._v6 = None
+
+    # -------------------------------------------------------------- receiving
+
+    def receive(self, sock: socket.socket, buffer: memoryview) -> Received | None:
+        """One datagram, or several of one sender that GRO has put together; None if none waits."""
+        try:
+            length, ancillary, _flags, address = sock.recvmsg_into([buffer], _ANCILLARY)
+        except BlockingIOError:
+            return None
+        except OSError as e:
+            self._count(e)
+            return None
+        size = length
+        sticky = None
+        for level, kind, data in ancillary:
+            if level == _SOL_UDP:
+                if kind == _UDP_GRO:
+                    size = _INT.unpack_from(data)[0] or length
+            else:
+                sticky = self._sticky(kind, data)
+        return Received(length, size, address, sticky)
+
+    def _sticky(self, kind: int, data: bytes) -> Sticky | None:
+        known = self._stickies.get((kind, data))
+        if known is not None:
+            return known
+        control = _answer_control(kind, data)
+        if control is None:
+            return None
+        if len(self._stickies) >= _MEMORY:
+            self.forget_sources()
+        sticky = self._stickies[kind, data] = Sticky(control)
+        return sticky
+
+    # -------------------------------------------------------------- sending
+
+    def send(self, batch: Iterable[Datagrams]) -> None:
+        """Everything in `batch`, in as few system calls as the kernel allows."""
+        for address, sticky, data, size in batch:
+            assert sticky is None or isinstance(sticky, Sticky)
+            sock = self._v4 if len(address) == 2 else self._v6
+            if sock is None:
+                self.troubles["no socket of that family"] += 1
+            elif len(data) <= size:
+                self._send(sock, (data, address, sticky, 0))
+            elif self.has_gso and address not in self._no_gso_to:
+                self._send(sock, (data, address, sticky, size))
+            else:
+                self._send_singly(sock, (data, address, sticky, size))
+
+    def _send(self, sock: socket.socket, job: _Job) -> None:
+        """One system call; again, and plainer, as long as there is something to leave off."""
+        data, address, sticky, size = job
+        for _ in range(_CONCESSIONS):
+            control: list[_Control] = []
+            if sticky is not None and sticky.alive:
+                control.append(sticky.control)
+            if size:
+                control.append(self._segments_of(size))
+            try:
+                sock.sendmsg((data,), control, 0, address)
+            except OSError as e:
+                if not self._concede(e, sock, job):
+                    self._count(e)
+                    return
+            else:
+                return
+            if size and (not self.has_gso or address in self._no_gso_to):
+                self._send_singly(sock, job)
+                return
+        self.troubles["gave up"] += 1
+
+    def _concede(self, e: OSError, sock: socket.socket, job: _Job) -> bool:
+        """Leave off the one thing that the kernel may have disliked; False if nothing is left."""
+        _data, address, sticky, size = job
+        if isinstance(e, BlockingIOError):
+            return _writable(sock)
+        if sticky is not None and sticky.alive and e.errno in _SOURCE_REFUSED:
+            sticky.alive = False  # that address is not ours any more
+            return True
+        if not size or e.errno not in _GSO_REFUSED:
+            return False
+        if e.errno == errno.EIO:
+            self.has_gso = False  # a device that cannot checksum: it will not learn
+        else:
+            # More than this one way carries in one piece; others may.
+            if len(self._no_gso_to) >= _MEMORY:
+                self._no_gso_to.clear()
+            self._no_gso_to.add(address)
+        return True
+
+    def _send_singly(self, sock: socket.socket, job: _Job) -> None:
+        data, address, sticky, size = job
+        for start in range(0, len(data), size):
+            self._send(sock, (data[start : start + size], address, sticky, 0))
+
+    def _segments_of(self, size: int) -> _Control:
+        control = self._segment.get(size)
+        if control is None:
+            if len(self._segment) >= _MEMORY:
+                self._segment.clear()
+            control = self._segment[size] = (_SOL_UDP, _UDP_SEGMENT, _SEGMENT.pack(size))
+        return control
+
+    def _count(self, e: OSError) -> None:
+        self.troubles[errno.errorcode.get(e.errno or 0, "unknown")] += 1
+
+
+_SOURCE_REFUSED = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENETUNREACH)
+_GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP)
+
+
+def _bound(family: int, port: int) -> socket.socket | None:
+    """A non-blocking socket on `port`; None where the host lacks the family.  Raises OSError."""
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as e:
+        if e.errno in _NO_FAMILY:
+            return None
+        raise
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(("", port))
+    except OSError as e:
+        sock.close()
+        if e.errno in _NO_FAMILY:
+            return None
+        raise
+    return sock
+
+
+def _option(sock: socket.socket, level: int, option: int, value: int) -> bool:
+    try:
+        sock.setsockopt(level, option, value)
+    except OSError:
+        return False
+    return True
+
+
+def _answer_control(kind: int, data: bytes) -> _Control | None:
+    """The control message to answer with: the address that was asked, the interface left to
+    the routing table, but for link-local addresses, which mean nothing without one."""
+    if kind == _IP_PKTINFO and len(data) == _PKTINFO4.size:
+        _index, source, _asked = _PKTINFO4.unpack(data)
+        return socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO4.pack(0, source, bytes(4))
+    if kind == _IPV6_PKTINFO and len(data) == _PKTINFO6.size:
+        source, index = _PKTINFO6.unpack(data)
+        if source[:1] == b"\xff":
+            return None
+        link_local = source[0] == 0xFE and source[1] & 0xC0 == 0x80
+        answer = _PKTINFO6.pack(source, index if link_local else 0)
+        return socket.IPPROTO_IPV6, _IPV6_PKTINFO, answer
+    return None
+
+
+def _writable(sock: socket.socket) -> bool:
+    """Whether the send buffer has room again within a moment."""
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    with contextlib.suppress(InterruptedError):
+        return bool(poll.poll(_PATIENCE_MS))
+    return False
