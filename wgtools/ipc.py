@@ -8,8 +8,13 @@ socket of that name wins, else the kernel) and loads only the one it needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import sys
+from errno import ENAMETOOLONG, EPROTONOSUPPORT
 
+from wgtools.errors import AccessError, NoSuchInterface
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from typing import Protocol
 
@@ -29,3 +34,70 @@ if TYPE_CHECKING:
 
         def set(self, name: str, change: DeviceChange) -> None:
             """Apply the change; all endpoints are resolved.  Raises as `get` does."""
+
+
+__all__ = ["backends", "get", "list_devices", "set"]
+
+_USERSPACE = "wgtools_backends.uapi"
+_KERNEL: dict[str, str] = {}  # sys.platform -> the backend that speaks to its kernel
+_IFNAMSIZ = 16  # linux/if.h
+
+
+class _NoKernelDevices:
+    """Linux as it is without a kernel backend: it knows no device of any name."""
+
+    def list(self) -> list[str]:
+        return []
+
+    def exists(self, name: str) -> bool:
+        return False
+
+    def get(self, name: str) -> Device:
+        if len(name.encode("utf-8", "surrogateescape")) >= _IFNAMSIZ:
+            raise AccessError(os.strerror(ENAMETOOLONG), errno=ENAMETOOLONG)
+        raise NoSuchInterface(os.strerror(EPROTONOSUPPORT), errno=EPROTONOSUPPORT)
+
+    def set(self, name: str, change: DeviceChange) -> None:
+        raise NoSuchInterface(os.strerror(EPROTONOSUPPORT), errno=EPROTONOSUPPORT)
+
+
+def list_devices() -> list[str]:
+    """Names of all devices: the kernel's, then those of daemons, as the system lists them.
+
+    A name in both appears twice.  Raises AccessError.
+    """
+    return [name for backend in backends() for name in backend.list() if name]
+
+
+def get(name: str) -> Device:
+    """The device called `name`.  Raises NoSuchInterface, AccessError, ProtocolError."""
+    return _owner(name).get(name)
+
+
+def set(name: str, change: DeviceChange) -> None:
+    """Apply `change`, whose endpoints are all resolved.  Raises as `get` does."""
+    _owner(name).set(name, change)
+
+
+def backends() -> tuple[Backend, ...]:
+    """Every way to reach devices on this platform; the last is the daemons' sockets."""
+    userspace = _load(_USERSPACE)
+    platform: str = sys.platform
+    kernel = _KERNEL.get(platform)
+    if kernel:
+        return _load(kernel), userspace
+    if platform == "linux":
+        return _NoKernelDevices(), userspace
+    return (userspace,)
+
+
+def _owner(name: str) -> Backend:
+    *kernel, userspace = backends()
+    if kernel and not userspace.exists(name):
+        return kernel[0]
+    return userspace
+
+
+def _load(module: str) -> Backend:
+    backend: Backend = __import__(module, fromlist=["Backend"]).Backend()
+    return backend

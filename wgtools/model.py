@@ -90,7 +90,8 @@ class HostPort(_Value):
                 raise ConfigError(f"Unable to find matching brace of endpoint: `{shown}'")
             port = rest[1:] if rest[:1] == b":" else b""
         else:
-            host, _, port = text.rpartition(b":")
+            host, colon, port = text.rpartition(b":")
+            port = port if colon else b""
         if not port:
             raise ConfigError(f"Unable to find port of endpoint: `{shown}'")
         return cls(host, port, text)

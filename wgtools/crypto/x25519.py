@@ -9,10 +9,9 @@ times as much to import (docs/decisions/0002).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wgtools.errors import InvalidKey
 
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 

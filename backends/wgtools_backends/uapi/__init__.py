@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Any userspace daemon's UNIX socket: the thin caller round `wgtools.uapi.client`.
+
+Sockets live in one directory as NAME.sock.  One that nobody listens on is a daemon
+that died: it is removed when met (WG_COMPAT 11).  `_socket` is CPython's own module
+below `socket`, at a fraction of its import time.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+from errno import EBADF, EINVAL, ENAMETOOLONG, ENODEV, ENOENT, ENXIO, EPROTO
+from stat import S_ISSOCK
+
+from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
+from wgtools.model import Device, DeviceChange, Endpoint, HostPort
+from wgtools.uapi.client import GET_REQUEST, GetReply, SetReply, encode_set
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SOCKET_DIRECTORY", "Backend"]
+
+SOCKET_DIRECTORY = b"/var/run/wireguard"
+_SUFFIX = b".sock"
+_NAME_MAX = 15  # IFNAMSIZ less the NUL: names are shown cut to it
+_CHUNK = 1 << 18
+_QUIETLY = getattr(_socket, "MSG_NOSIGNAL", 0)  # `wg` dies of SIGPIPE, but not for a daemon
+
+
+class Backend:
+    """Devices behind the sockets of a directory."""
+
+    def __init__(
+        self,
+        *,
+        directory: bytes = SOCKET_DIRECTORY,
+        socket: Callable[[int, int], _socket.socket] = _socket.socket,
+    ) -> None:
+        self._directory = directory
+        self._socket = socket
+
+    def list(self) -> list[str]:
+        """Names in directory order; removes dead sockets.  Raises AccessError."""
+        try:
+            entries = os.listdir(self._directory)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failure(error) from error
+        return [
+            _text(entry[: -len(_SUFFIX)])
+            for entry in entries
+            if len(entry) > len(_SUFFIX)
+            and entry.endswith(_SUFFIX)
+            and self._is_alive(os.path.join(self._directory, entry))
+        ]
+
+    def exists(self, name: str) -> bool:
+        """Whether a daemon has a socket of that name; removes a dead one."""
+        return "/" not in name and self._is_alive(self._path(name))
+
+    def get(self, name: str) -> Device:
+        """Ask the daemon.  Raises AccessError, NoSuchInterface, ProtocolError."""
+        reply = GetReply(
+            _text(name.encode("utf-8", "surrogateescape")[:_NAME_MAX]),
+            public_key=_public_key,
+            resolve=_resolve,
+        )
+        self._exchange(name, GET_REQUEST, reply)
+        return reply.device
+
+    def set(self, name: str, change: DeviceChange) -> None:
+        """Tell the daemon.  Raises as `get` does."""
+        self._exchange(name, encode_set(change), SetReply())
+
+    def _path(self, name: str) -> bytes:
+        file = name.encode("utf-8", "surrogateescape") + _SUFFIX
+        return os.path.join(self._directory, file)
+
+    def _is_alive(self, path: bytes) -> bool:
+        """A socket whose owner still listens.  A connection that fails otherwise counts
+        as one, and the failure shows when it is used."""
+        try:
+            if not S_ISSOCK(os.stat(path).st_mode):
+                return False
+            self._connect(path).close()
+        except ConnectionRefusedError:
+            _unlink(path)
+            return False
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return os.path.exists(path)
+        return True
+
+    def _connect(self, path: bytes) -> _socket.socket:
+        connection = self._socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+        except OSError as error:
+            connection.close()
+            if error.errno is None:  # CPython's own, for a path that sun_path cannot hold
+                raise OSError(ENAMETOOLONG, os.strerror(ENAMETOOLONG)) from error
+            raise
+        return connection
+
+    def _open(self, name: str) -> _socket.socket:
+        if "/" in name:
+            raise OSError(EINVAL, os.strerror(EINVAL))
+        path = self._path(name)
+        if not S_ISSOCK(os.stat(path).st_mode):
+            raise OSError(EBADF, os.strerror(EBADF))
+        try:
+            return self._connect(path)
+        except ConnectionRefusedError:
+            _unlink(path)
+            raise
+
+    def _exchange(self, name: str, request: bytes, reply: GetReply | SetReply) -> None:
+        try:
+            connection = self._open(name)
+            try:
+                _send(connection, request)
+                while not reply.feed(connection.recv(_CHUNK)):
+                    pass
+            finally:
+                connection.close()
+        except OSError as error:
+            raise _failure(error) from error
+        if reply.status:
+            raise _error(reply.status)
+
+
+def _send(connection: _socket.socket, request: bytes) -> None:
+    try:  # noqa: SIM105  # contextlib is slow to import
+        connection.sendall(request, _QUIETLY)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # a daemon may answer and hang up on the first line it dislikes: read on
+
+
+def _unlink(path: bytes) -> None:
+    try:  # noqa: SIM105
+        os.unlink(path)
+    except OSError:
+        pass  # somebody else was faster, or may not: it stays dead
+
+
+def _failure(error: OSError) -> AccessError:
+    return _error(error.errno or 0)
+
+
+def _error(number: int) -> AccessError:
+    try:
+        message = os.strerror(number)
+    except OverflowError:  # -2147483648 sent as an errno, negated
+        message = f"Unknown error {number}"
+    if number in (ENODEV, ENXIO, ENOENT):
+        return NoSuchInterface(message, errno=number)
+    if number == EPROTO:
+        return ProtocolError(message, errno=number)
+    return AccessError(message, errno=number)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _public_key(private: bytes) -> bytes:
+    from wgtools.crypto.x25519 import public_key  # 6 ms that `wg set` does not need
+
+    return public_key(private)
+
+
+def _resolve(wanted: HostPort) -> Endpoint | None:
+    from wgtools.resolve import LookupFailed, lookup
+
+    try:
+        return lookup(wanted)
+    except LookupFailed:
+        return None

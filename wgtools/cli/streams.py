@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""stdin, stdout, stderr, the clock and the environment, as bytes and at once.
+
+Not `sys.stdout`: text is encoded once and handed to the kernel whole, and a write that
+fails is nobody's error (WG_COMPAT 2).  Text inside wgtools is UTF-8 with surrogate
+escapes whatever the locale, so that bytes come out as they came in.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+__all__ = [
+    "arguments",
+    "err",
+    "explain",
+    "is_terminal",
+    "now",
+    "out",
+    "read_exactly",
+    "setting",
+    "text",
+]
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+def arguments() -> list[bytes]:
+    """The command line, the program's name first, as the kernel passed it."""
+    return [os.fsencode(word) for word in sys.argv]
+
+
+def text(data: bytes) -> str:
+    """Bytes from outside as the text that messages and names are made of."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def out(data: str) -> None:
+    """A result, to stdout."""
+    _write(_STDOUT, data)
+
+
+def err(message: str) -> None:
+    """A line for a person, to stderr."""
+    _write(_STDERR, message + "\n")
+
+
+def explain(where: str, hint: str) -> None:
+    """A further line, for people only: nothing unless stderr is a terminal."""
+    line = ": ".join(part for part in (where, hint) if part)
+    if line and is_terminal(_STDERR):
+        err(line)
+
+
+def is_terminal(descriptor: int = _STDOUT) -> bool:
+    return os.isatty(descriptor)
+
+
+def now() -> int:
+    """Whole seconds since the epoch."""
+    return int(time.time())
+
+
+def setting(name: bytes) -> bytes:
+    """A variable of the environment, empty when unset."""
+    return os.environb.get(name, b"")
+
+
+def read_exactly(size: int, descriptor: int = _STDIN) -> bytes:
+    """`size` bytes, fewer only at the end.  Raises OSError."""
+    data = b""
+    while len(data) < size:
+        piece = os.read(descriptor, size - len(data))
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _write(descriptor: int, data: str) -> None:
+    rest = memoryview(data.encode("utf-8", "surrogateescape"))
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        pass  # /dev/full, a closed descriptor: C `wg` does not look either
