@@ -8,11 +8,7 @@ socket of that name wins, else the kernel) and loads only the one it needs.
 
 from __future__ import annotations
 
-import os
 import sys
-from errno import ENAMETOOLONG, EPROTONOSUPPORT
-
-from wgtools.errors import AccessError, NoSuchInterface
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -39,26 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["backends", "get", "list_devices", "set"]
 
 _USERSPACE = "wgtools_backends.uapi"
-_KERNEL: dict[str, str] = {}  # sys.platform -> the backend that speaks to its kernel
-_IFNAMSIZ = 16  # linux/if.h
-
-
-class _NoKernelDevices:
-    """Linux as it is without a kernel backend: it knows no device of any name."""
-
-    def list(self) -> list[str]:
-        return []
-
-    def exists(self, name: str) -> bool:
-        return False
-
-    def get(self, name: str) -> Device:
-        if len(name.encode("utf-8", "surrogateescape")) >= _IFNAMSIZ:
-            raise AccessError(os.strerror(ENAMETOOLONG), errno=ENAMETOOLONG)
-        raise NoSuchInterface(os.strerror(EPROTONOSUPPORT), errno=EPROTONOSUPPORT)
-
-    def set(self, name: str, change: DeviceChange) -> None:
-        raise NoSuchInterface(os.strerror(EPROTONOSUPPORT), errno=EPROTONOSUPPORT)
+_KERNEL = {"linux": "wgtools_backends.linux"}  # sys.platform -> who speaks to its kernel
 
 
 def list_devices() -> list[str]:
@@ -82,20 +59,14 @@ def set(name: str, change: DeviceChange) -> None:
 def backends() -> tuple[Backend, ...]:
     """Every way to reach devices on this platform; the last is the daemons' sockets."""
     userspace = _load(_USERSPACE)
-    platform: str = sys.platform
-    kernel = _KERNEL.get(platform)
-    if kernel:
-        return _load(kernel), userspace
-    if platform == "linux":
-        return _NoKernelDevices(), userspace
-    return (userspace,)
+    kernel = _KERNEL.get(sys.platform)
+    return (_load(kernel), userspace) if kernel else (userspace,)
 
 
 def _owner(name: str) -> Backend:
-    *kernel, userspace = backends()
-    if kernel and not userspace.exists(name):
-        return kernel[0]
-    return userspace
+    userspace = _load(_USERSPACE)
+    kernel = _KERNEL.get(sys.platform)
+    return _load(kernel) if kernel and not userspace.exists(name) else userspace
 
 
 def _load(module: str) -> Backend:
