@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["backends", "get", "list_devices", "set"]
 
 _USERSPACE = "wgtools_backends.uapi"
-_KERNEL = {"linux": "wgtools_backends.linux"}  # sys.platform -> who speaks to its kernel
+_KERNEL = {"linux": "wgtools_backends.linux"}  # by sys.platform
 
 
 def list_devices() -> list[str]:

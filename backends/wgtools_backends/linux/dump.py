@@ -100,6 +100,7 @@ _PEER_FIELDS: dict[int, tuple[int, int, int, Reader]] = {
         (codec.WGPEER_A_TX_BYTES, 8, _READ_U64),
     )
 }
+_NO_FLAGS = _word(0xFFFF - 4, NLA_TYPE_MASK)
 # By attribute number: a peer about which only its key was said.
 _SILENT: list[Any] = [None, None, None, None, None, (0,), (0, 0), (0,), (0,), None]
 
@@ -145,7 +146,7 @@ def _peer_attributes(data: bytes, position: int, end: int) -> list[Any]:
     while position < end:
         if end - position < 4:
             raise malformed()
-        field = known(_READ_U32(data, position)[0])
+        field = known(_READ_U32(data, position)[0] & _NO_FLAGS)
         if field is None:
             length, kind = _HEADER.unpack_from(data, position)
             if length < 4 or position + length > end:
