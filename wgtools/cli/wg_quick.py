@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""`wg-quick up|down|save|strip`: its words, its root, and how its errors are printed.
+
+Exactly the forms of WG_QUICK_COMPAT section 1.  Nothing of `wgtools.quick` is loaded
+before the words are known to be right.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from wgtools.cli import streams
+from wgtools.errors import ConfigError, WgError
+
+if TYPE_CHECKING:
+    from wgtools.quick.files import Target
+
+__all__ = ["main"]
+
+_VERBS = ("up", "down", "save", "strip")
+_HELP = ("--help", "-h", "help")
+_NOT_FOUND = 127
+
+
+def main() -> int:
+    """Run the command line; the exit status.  Never raises for what a user did."""
+    program = os.path.basename(sys.argv[0]) or "wg-quick"
+    words = [streams.text(word) for word in streams.arguments()[1:]]
+    if len(words) == 1 and words[0] in _HELP:
+        streams.err(_usage(program))
+        return 0
+    if len(words) != 2 or words[0] not in _VERBS:
+        streams.err(_usage(program))
+        return 1
+    try:
+        return _act(program, *words)
+    except WgError as error:
+        _complain(program, error)
+        return error.exit_code
+
+
+def _act(program: str, verb: str, word: str) -> int:
+    from wgtools.quick import files
+
+    try:
+        if verb != "strip" and os.getuid() != 0:
+            return _elevate(program, verb, word)
+        target = files.locate(word)
+        if target.world_accessible:
+            streams.err(f"Warning: `{target.path}' is world accessible")
+        if verb == "strip":
+            _write_out(_strip(target))
+            return 0
+    except PermissionError as error:
+        if os.getuid() != 0:
+            return _elevate(program, verb, word)
+        raise WgError(f"`{error.filename}': {error.strerror}") from error
+    from wgtools.quick import updown
+
+    getattr(updown, verb)(target, _Talk(program))
+    return 0
+
+
+def _strip(target: Target) -> bytes:
+    from wgtools.conf.document import Document
+    from wgtools.conf.quickfile import QuickFile
+    from wgtools.quick import files
+
+    return QuickFile(Document(files.read(target), target.path)).stripped()
+
+
+def _write_out(data: bytes) -> None:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(1, rest) :]
+    except OSError as error:
+        raise WgError(f"writing to standard output: {error.strerror}") from error
+
+
+def _elevate(program: str, verb: str, word: str) -> int:
+    """Become `sudo` running this same command; returns only if there is none."""
+    prompt = f"{program} must be run as root. Please enter the password for %u to continue: "
+    script = os.path.abspath(sys.argv[0])
+    argv = ["sudo", "-p", prompt, "--", sys.executable, "--", script, verb, word]
+    try:
+        os.execvp("sudo", [os.fsencode(part) for part in argv])
+    except OSError as error:
+        streams.err(f"{program}: sudo: {error.strerror}")
+        streams.err(f"\nhint: run this as root: {program} {verb} {word}")
+        return _NOT_FOUND
+
+
+class _Talk:
+    """Everything that is not data goes to stderr."""
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def echo(self, line: str) -> None:
+        streams.err(f"[#] {line}")
+
+    def say(self, line: str) -> None:
+        streams.err(line)
+
+    def warn(self, error: WgError) -> None:
+        streams.err(f"[!] {_placed(error)}" + (f" ({error.hint})" if error.hint else ""))
+
+
+def _placed(error: WgError) -> str:
+    where = error.where if isinstance(error, ConfigError) else ""
+    return f"{where}: {error.message}" if where else error.message
+
+
+def _complain(program: str, error: WgError) -> None:
+    """The message, and behind an empty line what may help."""
+    streams.err(f"{program}: {error.message}")
+    several = getattr(error, "errors", None)
+    lines = [f"hint: {error.hint}"] if error.hint else []
+    if several:
+        lines = []
+        for each in several:
+            lines.append(_placed(each))
+            if each.hint:
+                lines.append(f"  hint: {each.hint}")
+    elif isinstance(error, ConfigError) and error.where:
+        lines.insert(0, f"at {error.where}")
+    if lines:
+        streams.err("\n" + "\n".join(lines))
+
+
+def _usage(program: str) -> str:
+    return (
+        f"Usage: {program} [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]\n\n"
+        "  up     makes the interface and sets up everything the file says\n"
+        "  down   takes it away again, and all that belongs to it\n"
+        "  save   writes the running interface back to its file\n"
+        "  strip  prints the file without what only wg-quick understands\n\n"
+        "INTERFACE means the file /etc/wireguard/INTERFACE.conf.  A CONFIG_FILE is a path,\n"
+        "has a slash in it, and ends in /INTERFACE.conf."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

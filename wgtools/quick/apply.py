@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Carries plans out: prints each step, does it, remembers its undo, rolls back.
+
+The two doors to the outside that steps go through are here: `run`, the only place
+that starts programs, and `Transaction`.  What a step means on this system is the
+business of whoever is passed as `carry_out`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from wgtools.errors import WgError
+from wgtools.quick.interrupts import Interrupted, interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from wgtools.quick.journal import Journal
+    from wgtools.quick.steps import Step
+
+__all__ = ["NOT_FOUND", "CommandFailed", "Transaction", "run"]
+
+NOT_FOUND = 127  # what a shell says for a program that is not there
+
+
+class CommandFailed(WgError):
+    """A program that we started did not end well; carries its own exit status."""
+
+
+def run(
+    argv: Sequence[str | bytes],
+    *,
+    name: str = "",
+    data: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+    capture: bool = False,
+    quiet: bool = False,
+    detached: bool = False,
+) -> bytes:
+    """Start a program and wait for it; its standard output if `capture`.
+
+    Without `data` it inherits our standard input.  `detached` gives it a session of
+    its own, so that the terminal's Ctrl-C is ours alone.  Raises CommandFailed with
+    `name` in the message (argv[0] if not given: never a whole command line).
+    """
+    name = name or os.fsdecode(argv[0])
+    inherit = None if data is None else subprocess.PIPE
+    try:
+        process = subprocess.Popen(  # a list, never a shell
+            argv,
+            stdin=inherit,
+            stdout=subprocess.PIPE if capture else None,
+            stderr=subprocess.DEVNULL if quiet else None,
+            env=env,
+            start_new_session=detached,
+        )
+    except FileNotFoundError as error:
+        raise CommandFailed(f"{name}: command not found", exit_code=NOT_FOUND) from error
+    except OSError as error:
+        raise CommandFailed(f"{name}: {error.strerror}", exit_code=126) from error
+    with process, interrupts.waiting_for(process):
+        output, _ = process.communicate(data)
+    interrupts.check()
+    if process.returncode:
+        raise _failure(name, process.returncode)
+    return output or b""
+
+
+def _failure(name: str, status: int) -> CommandFailed:
+    if status < 0:
+        killer = signal.Signals(-status).name
+        return CommandFailed(f"{name}: ended by {killer}", exit_code=128 - status)
+    return CommandFailed(f"{name}: exit status {status}", exit_code=status)
+
+
+class Transaction:
+    """Steps done so far, newest last, and the way back."""
+
+    def __init__(
+        self,
+        carry_out: Callable[[Step], None],
+        *,
+        echo: Callable[[str], None],
+        warn: Callable[[WgError], None],
+        journal: Journal,
+    ) -> None:
+        self._carry_out = carry_out
+        self._echo = echo
+        self._warn = warn
+        self._journal = journal
+        self._undos: list[Step] = []
+
+    def apply(self, steps: Iterable[Step]) -> None:
+        """Do the steps in order; the journal knows each before it is done.
+
+        An undo counts from before its step: half a step is undone too.
+        """
+        for step in steps:
+            interrupts.check()
+            undo = step.undo
+            if undo is not None:
+                self._journal.add(undo)
+                self._undos.append(undo)
+            self._show(step)
+            try:
+                self._carry_out(step)
+            except Interrupted:
+                raise
+            except WgError as error:
+                if not step.optional:
+                    raise
+                self._warn(error)
+
+    def attempt(self, steps: Iterable[Step]) -> WgError | None:
+        """Do the steps, each whether or not those before it failed; the first failure."""
+        first: WgError | None = None
+        for step in steps:
+            self._show(step)
+            try:
+                self._carry_out(step)
+            except WgError as error:
+                self._warn(error)
+                if not step.optional:
+                    first = first or error
+            else:
+                self._journal.remove(step)
+        return first
+
+    def roll_back(self) -> WgError | None:
+        """Undo everything, newest first, whichever part of it fails."""
+        undos, self._undos = self._undos[::-1], []
+        first = self.attempt(undos)
+        if first is None:
+            self._journal.erase()
+        return first
+
+    def _show(self, step: Step) -> None:
+        for line in step.shown:
+            self._echo(line)

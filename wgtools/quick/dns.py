@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""Name servers of a tunnel, handed to resolvconf (WG_QUICK_COMPAT section 11).
+
+Finds out under which name resolvconf wants to know us, adds, removes and lists.
+Whether there is anything to add is quick/plan.py's decision.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from wgtools.quick.apply import NOT_FOUND, CommandFailed, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["add", "current_servers", "entry_name", "prefix", "remove"]
+
+_ORDER = "/etc/resolvconf/interface-order"
+_CLASSIC = "/etc/resolvconf/run/interface"
+_NEEDS = "DNS = ... needs a `resolvconf` program: install openresolv, or systemd-resolved's"
+
+
+def prefix(order: bytes) -> str:
+    """What the first line of the form `word*` asks names to begin with, with a dot.
+
+    A last line without its newline does not count.
+    """
+    for line in order.split(b"\n")[:-1]:
+        word = line[:-1]
+        if line.endswith(b"*") and word and word.replace(b"-", b"a").isalnum() and word.isascii():
+            return word.decode() + "."
+    return ""
+
+
+def entry_name(name: str) -> str:
+    """Our name in resolvconf's books; prefixed only for the classic implementation."""
+    program = shutil.which("resolvconf")
+    if not os.path.isfile(_ORDER) or (program and os.path.islink(program)):
+        return name
+    with open(_ORDER, "rb") as file:
+        return prefix(file.read()) + name
+
+
+def add(entry: str, servers: Iterable[str], domains: Iterable[str]) -> None:
+    text = "".join(f"nameserver {server}\n" for server in servers)
+    if words := " ".join(domains):
+        text += f"search {words}\n"
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        run(["resolvconf", "-a", entry, "-m", "0", "-x"], data=data)
+    except CommandFailed as error:
+        if error.exit_code == NOT_FOUND:
+            error.hint = _NEEDS
+        raise
+
+
+def remove(entry: str) -> None:
+    run(["resolvconf", "-d", entry, "-f"], data=b"")
+
+
+def current_servers(entry: str) -> list[str]:
+    """The servers in force for us, asked of resolvconf, else of its classic directory."""
+    try:
+        text = run(["resolvconf", "-l", entry], data=b"", capture=True, quiet=True)
+    except CommandFailed:
+        try:
+            with open(os.path.join(_CLASSIC, entry), "rb") as file:
+                text = file.read()
+        except OSError:
+            return []
+    words = [line.split() for line in text.decode("utf-8", "surrogateescape").splitlines()]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""Files: from the word on the command line to the configuration, and writing one.
+
+Names and paths by WG_QUICK_COMPAT section 1; writing so that a crash leaves either
+the old file or the new one, readable by its owner alone from the first byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+
+from wgtools.errors import WgError
+
+__all__ = ["Target", "locate", "read", "replace"]
+
+DIRECTORY = "/etc/wireguard"
+_NAME_BYTES = 15  # IFNAMSIZ less the NUL
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=+.-")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A configuration: `name` of the interface from the path as given, `path` resolved."""
+
+    name: str
+    path: str
+    world_accessible: bool = False
+
+
+def is_name(word: str) -> bool:
+    return 1 <= len(word) <= _NAME_BYTES and _NAME.issuperset(word)
+
+
+def locate(word: str) -> Target:
+    """The file that a NAME or PATH means.  Raises WgError with the fixed first lines."""
+    path = f"{DIRECTORY}/{word}.conf" if is_name(word) else word
+    try:
+        found = os.stat(path) if path else None
+    except PermissionError:
+        raise
+    except OSError:
+        found = None
+    if found is None:
+        raise WgError(f"`{path}' does not exist", hint=_missing_hint(word))
+    stem = os.path.basename(path)
+    if path.endswith("/") or not stem.endswith(".conf") or not is_name(stem[: -len(".conf")]):
+        raise WgError(
+            "The config file must be a valid interface name, followed by .conf",
+            hint=f"a name has 1 to {_NAME_BYTES} of the characters a-z A-Z 0-9 _ = + . -",
+        )
+    name = stem[: -len(".conf")]
+    if stat.S_ISDIR(found.st_mode):
+        raise WgError(f"`{path}' is a directory", hint="a configuration is a file")
+    if name in (".", ".."):
+        raise WgError(f"`{name}' cannot be the name of an interface")
+    resolved = os.path.realpath(path)
+    directory = os.stat(os.path.dirname(resolved))
+    return Target(name, resolved, bool(found.st_mode & directory.st_mode & 0o007))
+
+
+def _missing_hint(word: str) -> str:
+    """What was probably meant: the file here, a shorter name, or another place."""
+    if not word:
+        return "name an interface or a file"
+    if is_name(word) and os.path.isfile(word):
+        return f"to use the file in this directory, type ./{word}"
+    if is_name(word) and os.path.isfile(f"{word}.conf"):
+        return f"to use the file in this directory, type ./{word}.conf"
+    if "/" not in word and len(word) > _NAME_BYTES:
+        return (
+            f"an interface name has at most {_NAME_BYTES} characters, so this was taken as a file"
+        )
+    if is_name(word):
+        return f"looked for {word}.conf in {DIRECTORY}; a path needs a slash, as in ./{word}.conf"
+    return ""
+
+
+def read(target: Target) -> bytes:
+    """Raises WgError."""
+    try:
+        with open(target.path, "rb") as file:
+            return file.read()
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise WgError(f"`{target.path}': {error.strerror}") from error
+
+
+def replace(path: str, data: bytes, temporary: str = "") -> None:
+    """Put `data` in the place of `path`, at once and lasting.  Raises OSError.
+
+    The temporary file lies beside it; an old one, left by a crash, goes first.
+    """
+    temporary = temporary or f"{path}.tmp"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The user's PreUp, PostUp, PreDown and PostDown lines (WG_QUICK_COMPAT section 12).
+
+Each runs in a shell of its own, as bash code with errexit, pipefail and extglob, so
+it can leave nothing behind for the next.  INTERFACE and CONFIG_FILE are promised;
+ADDRESSES, DNS, TABLE and MTU are there for hooks written against the original's
+variables.  Nothing of the wg(8) part is: the environment holds no key.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from wgtools.quick.apply import CommandFailed, run
+from wgtools.quick.plan import split_dns
+
+if TYPE_CHECKING:
+    from wgtools.conf.quickfile import QuickFile
+
+__all__ = ["environment", "run_hook", "syntax_error"]
+
+
+def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
+    """What children see: the caller's environment, LC_ALL=C, and a PATH with our own `wg`."""
+    env = dict(os.environ)
+    env["LC_ALL"] = "C"
+    here = os.path.dirname(os.path.abspath(sys.argv[0]))
+    search = env.get("PATH", os.defpath)
+    if here not in search.split(os.pathsep):
+        # Behind, not in front: in a virtual environment `here` holds a whole Python.
+        env["PATH"] = f"{search}{os.pathsep}{here}"
+    env |= {"INTERFACE": name, "CONFIG_FILE": path}
+    env["ADDRESSES"] = " ".join(value.text for value in config.addresses)
+    env["DNS"] = " ".join(split_dns(value.text for value in config.dns)[0])
+    env["TABLE"] = config.table.text if config.table else ""
+    env["MTU"] = config.mtu.text if config.mtu else ""
+    return env
+
+
+def run_hook(text: str, env: dict[str, str]) -> None:
+    """Raises CommandFailed with the hook's own status."""
+    line = text.encode("utf-8", "surrogateescape")
+    run([*_shell(), "-c", line], name="hook", env=env)
+
+
+def syntax_error(text: str) -> bool:
+    """Whether the shell cannot even read the hook; runs nothing of it."""
+    line = text.encode("utf-8", "surrogateescape")
+    try:
+        run([*_shell(), "-n", "-c", line], name="hook", data=b"", quiet=True)
+    except CommandFailed:
+        return True
+    return False
+
+
+def _shell() -> list[str]:
+    if shutil.which("bash"):
+        return ["bash", "-e", "-o", "pipefail", "-O", "extglob"]
+    return ["sh", "-e"]

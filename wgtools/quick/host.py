@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""What each kind of step means on a Linux host: one method per step, in a table.
+
+Between the plans, which know nothing of the system, and the modules that each know
+one part of it.  It decides nothing but what must be decided on the spot: kernel or
+userspace, which addresses the firewall guards, what counts as a connected network.
+"""
+
+from __future__ import annotations
+
+import errno
+from functools import singledispatchmethod
+from typing import TYPE_CHECKING
+
+from wgtools import ipc
+from wgtools.errors import AccessError, WgError
+from wgtools.model import DeviceChange
+from wgtools.quick import dns, engines, firewall, hooks, plan, steps
+from wgtools.quick.interrupts import interrupts
+from wgtools.quick.linux import Netlink, link_index
+from wgtools.quick.routebatch import MAIN
+from wgtools.resolve import Resolver, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wgtools.model import Device
+    from wgtools.quick.check import Interface
+    from wgtools.quick.steps import Step
+
+__all__ = ["Host"]
+
+_SOURCE_VALID_MARK = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
+
+
+class Host:
+    """The machine as seen by one interface's plans."""
+
+    def __init__(
+        self,
+        *,
+        env: dict[str, str],
+        echo: Callable[[str], None],
+        say: Callable[[str], None],
+        save: Callable[[], None],
+        addresses: dict[str, Interface] | None = None,
+        table: int = 0,
+    ) -> None:
+        self.netlink = Netlink()
+        self._env = env
+        self._echo = echo
+        self._say = say
+        self._save = save
+        self._addresses = addresses or {}
+        self._table = table
+
+    @singledispatchmethod
+    def carry_out(self, step: Step) -> None:
+        """Do one step.  Raises WgError."""
+        raise TypeError(f"no way to do {type(step).__name__}")
+
+    # Facts
+
+    def choose_mtu(self, name: str) -> int:
+        device = ipc.get(name)
+        endpoints = [peer.endpoint.host for peer in device.peers if peer.endpoint]
+        plain = [host for host in endpoints if "%" not in host]
+        return plan.choose_mtu(
+            dict.fromkeys(plain), self.netlink.path_mtu, self.netlink.default_mtu
+        )
+
+    def running(self, name: str, table: str) -> plan.Running:
+        """The facts that `plan.routing` asks for; the dear ones only when they matter."""
+        device = ipc.get(name)
+        networks = _networks(device)
+        if table != "auto" or not networks:
+            return plan.Running(networks=networks)
+        connected = tuple(self.netlink.connected(name))
+        if not any(network.endswith("/0") for network in networks):
+            return plan.Running(networks=networks, connected=connected)
+        ours, priorities = self.netlink.rules()
+        marks = {rule.mark for rule in ours}
+        return plan.Running(
+            mark=device.fwmark,
+            spare_mark=plan.free_mark(lambda n: n in marks or self.netlink.table_in_use(n)),
+            networks=networks,
+            connected=connected,
+            priorities={family: plan.next_priority(list_) for family, list_ in priorities.items()},
+            source_valid_mark=_source_valid_mark(),
+            firewall=firewall.tool(),
+        )
+
+    # Steps
+
+    @carry_out.register(steps.MakeLink)
+    def _make_link(self, step: steps.MakeLink) -> None:
+        if self.netlink.make_wireguard_link(step.name):
+            return
+        engines.start_userspace(step.name, env=self._env, echo=self._echo, say=self._say)
+        if not link_index(step.name):
+            raise WgError(f"the userspace implementation ended without making `{step.name}'")
+
+    @carry_out.register(steps.DeleteLink)
+    def _delete_link(self, step: steps.DeleteLink) -> None:
+        if link_index(step.name):
+            self.netlink.delete_link(step.name)
+
+    @carry_out.register(steps.RunHook)
+    def _run_hook(self, step: steps.RunHook) -> None:
+        hooks.run_hook(step.text, self._env)
+
+    @carry_out.register(steps.Configure)
+    def _configure(self, step: steps.Configure) -> None:
+        resolve(step.change, Resolver(self._say, sleep=interrupts.sleep))
+        ipc.set(step.name, step.change)
+
+    @carry_out.register(steps.AddAddress)
+    def _add_address(self, step: steps.AddAddress) -> None:
+        self.netlink.add_address(step.name, self._addresses[step.address])
+
+    @carry_out.register(steps.LinkUp)
+    def _link_up(self, step: steps.LinkUp) -> None:
+        self.netlink.link_up(step.name, step.mtu)
+
+    @carry_out.register(steps.SetDNS)
+    def _set_dns(self, step: steps.SetDNS) -> None:
+        dns.add(step.entry, step.servers, step.domains)
+
+    @carry_out.register(steps.RemoveDNS)
+    def _remove_dns(self, step: steps.RemoveDNS) -> None:
+        dns.remove(step.entry)
+
+    @carry_out.register(steps.AddRoutes)
+    def _add_routes(self, step: steps.AddRoutes) -> None:
+        pairs = [(route.network, self._table_of(route)) for route in step.routes]
+        self.netlink.add_routes(step.name, pairs)
+
+    def _table_of(self, route: steps.Route) -> int:
+        if route.table is None:
+            return MAIN
+        return self._table or int(route.table)
+
+    @carry_out.register(steps.SetMark)
+    def _set_mark(self, step: steps.SetMark) -> None:
+        ipc.set(step.name, DeviceChange(fwmark=step.mark))
+
+    @carry_out.register(steps.AddRule)
+    def _add_rule(self, step: steps.AddRule) -> None:
+        self.netlink.add_rule(step.rule)
+
+    @carry_out.register(steps.DeleteRule)
+    def _delete_rule(self, step: steps.DeleteRule) -> None:
+        try:
+            self.netlink.delete_rule(step.rule)
+        except AccessError as error:
+            if error.errno != errno.ENOENT:
+                raise
+
+    @carry_out.register(steps.SetSourceValidMark)
+    def _set_source_valid_mark(self, _: steps.SetSourceValidMark) -> None:
+        try:
+            with open(_SOURCE_VALID_MARK, "w", encoding="ascii") as file:
+                file.write("1\n")
+        except OSError as error:
+            raise WgError(
+                f"cannot set net.ipv4.conf.all.src_valid_mark: {error.strerror}; "
+                "where rp_filter is strict, answers from the tunnel will be dropped",
+                hint="set it to 1 from outside, for a container with its --sysctl option",
+            ) from error
+
+    @carry_out.register(steps.AddFirewall)
+    def _add_firewall(self, step: steps.AddFirewall) -> None:
+        addresses = self.netlink.addresses(step.name)
+        firewall.add(step.name, step.mark, step.families, addresses, step.tool)
+
+    @carry_out.register(steps.RemoveFirewall)
+    def _remove_firewall(self, step: steps.RemoveFirewall) -> None:
+        firewall.remove(step.name, self._echo)
+
+    @carry_out.register(steps.Save)
+    def _write_back(self, _: steps.Save) -> None:
+        self._save()
+
+
+def _networks(device: Device) -> tuple[str, ...]:
+    return tuple(str(network) for peer in device.peers for network in peer.allowed_ips)
+
+
+def _source_valid_mark() -> bool:
+    try:
+        with open(_SOURCE_VALID_MARK, encoding="ascii") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False

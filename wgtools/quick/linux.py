@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""Links, addresses, routes and rules of Linux: facts and changes, over rtnetlink.
+
+The one place that knows pyroute2 (and the only reason why `wg-quick up` takes 150 ms
+to start; hence it is imported when the first question is asked, not before).  No
+decisions: those are quick/plan.py's.  Errors leave as AccessError with the errno.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from wgtools.errors import AccessError
+from wgtools.quick import routebatch
+from wgtools.quick.steps import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["Netlink", "link_index"]
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_INVERT = 0x2  # FIB_RULE_INVERT, linux/fib_rules.h
+_TO_TABLE = 1  # FR_ACT_TO_TBL
+_NO_SUPPRESS = 0xFFFFFFFF
+_CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
+# Attributes that every rule may carry without being narrower for it.
+_HARMLESS = {
+    "FRA_TABLE",
+    "FRA_SUPPRESS_PREFIXLEN",
+    "FRA_PROTOCOL",
+    "FRA_PRIORITY",
+    "FRA_FWMARK",
+    "FRA_FWMASK",
+}
+
+
+def link_index(name: str) -> int:
+    """Index of the link, also by an alternative name; 0 if there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def _told(error: Exception, what: str) -> AccessError:
+    code = int(getattr(error, "code", 0) or getattr(error, "errno", 0) or 0)
+    text = os.strerror(code) if code else str(error)
+    return AccessError(f"{what}: {text}", errno=code)
+
+
+class Netlink:
+    """rtnetlink, opened on first use.  `close` it."""
+
+    def __init__(self) -> None:
+        self._socket: Any = None
+
+    @property
+    def _route(self) -> Any:
+        if self._socket is None:
+            from pyroute2.iproute.linux import IPRoute
+
+            # Strict: the kernel itself filters dumps by table and link, or a router
+            # with a million routes would send them all.
+            self._socket = IPRoute(strict_check=True)
+        return self._socket
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _do(self, what: str, call: Callable[..., Any], *words: Any, **values: Any) -> list[Any]:
+        try:
+            return list(call(*words, **values))
+        except (OSError, _netlink_error()) as error:
+            raise _told(error, what) from error
+
+    # Links
+
+    def make_wireguard_link(self, name: str) -> bool:
+        """True if made; False if the kernel has no WireGuard.  Raises AccessError."""
+        try:
+            self._do(f"link {name}", self._route.link, "add", ifname=name, kind="wireguard")
+        except AccessError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return False
+            raise
+        return True
+
+    def delete_link(self, name: str) -> None:
+        self._do(f"link {name}", self._route.link, "del", index=self._index(name))
+
+    def link_up(self, name: str, mtu: int) -> None:
+        what = f"MTU {mtu} of {name}"
+        self._do(what, self._route.link, "set", index=self._index(name), mtu=mtu, state="up")
+
+    def mtu(self, index: int) -> int:
+        links = self._do("link", self._route.link, "get", index=index)
+        return int(links[0].get_attr("IFLA_MTU") or 0) if links else 0
+
+    def _index(self, name: str) -> int:
+        index = link_index(name)
+        if not index:
+            raise AccessError(f"link {name}: {os.strerror(errno.ENODEV)}", errno=errno.ENODEV)
+        return index
+
+    # Addresses
+
+    def add_address(
+        self, name: str, address: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+    ) -> None:
+        self._do(
+            f"address {address} on {name}",
+            self._route.addr,
+            "add",
+            family=_FAMILIES[address.version],
+            index=self._index(name),
+            address=str(address.ip),
+            prefixlen=address.network.prefixlen,
+        )
+
+    def addresses(self, name: str) -> list[str]:
+        """`IP/LEN` for each address of the link now: IPv4 first, each in kernel order."""
+        index = self._index(name)
+        found = []
+        for family in _FAMILIES.values():
+            for entry in self._do("addresses", self._route.get_addr, family=family, index=index):
+                local = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+                found.append(f"{local}/{entry['prefixlen']}")
+        return found
+
+    # Routes
+
+    def add_routes(self, name: str, routes: Iterable[tuple[str, int]]) -> None:
+        routebatch.add_routes(list(routes), self._index(name))
+
+    def connected(self, name: str) -> list[str]:
+        """Networks of the main table's routes on this link."""
+        index = self._index(name)
+        found = []
+        for family, number in _FAMILIES.items():
+            for entry in self._routes(number, table=routebatch.MAIN, oif=index):
+                anywhere = "0.0.0.0" if family == 4 else "::"
+                found.append(f"{entry.get_attr('RTA_DST') or anywhere}/{entry['dst_len']}")
+        return found
+
+    def table_in_use(self, table: int) -> bool:
+        return any(self._routes(family, table=table) for family in _FAMILIES.values())
+
+    def tables_through(self, name: str) -> set[int]:
+        """Tables other than main and local that hold a route through this link."""
+        index = link_index(name)
+        if not index:
+            return set()
+        entries = [e for f in _FAMILIES.values() for e in self._routes(f, oif=index)]
+        tables = {int(e.get_attr("RTA_TABLE") or e["table"]) for e in entries}
+        return {table for table in tables if table not in (253, 254, 255)}
+
+    def _routes(self, family: int, **narrowed: int) -> list[Any]:
+        try:
+            found = self._do("routes", self._route.get_routes, family=family, **narrowed)
+        except AccessError as error:
+            if error.errno in (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
+                return []  # no such table; a kernel without that family
+            raise
+        # A kernel before 4.20 does not filter: do it again.
+        keep = []
+        for entry in found:
+            table = entry.get_attr("RTA_TABLE") or entry["table"]
+            link = entry.get_attr("RTA_OIF")
+            fits = table == narrowed.get("table", table) and link == narrowed.get("oif", link)
+            if fits and not entry["flags"] & _CLONED:
+                keep.append(entry)
+        return keep
+
+    def path_mtu(self, address: str) -> int:
+        """MTU on the way to an address: the route's own, else its device's; 0 if no way."""
+        try:
+            routes = self._do(f"route to {address}", self._route.route, "get", dst=address)
+        except AccessError:
+            return 0
+        return self._route_mtu(routes[0]) if routes else 0
+
+    def default_mtu(self) -> int:
+        """The same of the first IPv4 default route of the main table."""
+        for entry in self._routes(socket.AF_INET, table=routebatch.MAIN):
+            if entry["dst_len"] == 0:
+                return self._route_mtu(entry)
+        return 0
+
+    def _route_mtu(self, entry: Any) -> int:
+        metrics = entry.get_attr("RTA_METRICS")
+        fixed = metrics.get_attr("RTAX_MTU") if metrics else None
+        link = entry.get_attr("RTA_OIF")
+        return int(fixed or (self.mtu(link) if link else 0))
+
+    # Rules
+
+    def rules(self) -> tuple[list[Rule], dict[int, list[int]]]:
+        """The rules that have the shape of ours, and the priorities of all, in order."""
+        ours: list[Rule] = []
+        priorities: dict[int, list[int]] = {4: [], 6: []}
+        for family, number in _FAMILIES.items():
+            for entry in self._rules(number):
+                priorities[family].append(entry.get_attr("FRA_PRIORITY") or 0)
+                rule = _as_ours(entry, family)
+                if rule is not None:
+                    ours.append(rule)
+        return ours, priorities
+
+    def _rules(self, family: int) -> list[Any]:
+        try:
+            return self._do("rules", self._route.get_rules, family=family)
+        except AccessError as error:
+            if error.errno in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
+                return []
+            raise
+
+    def add_rule(self, rule: Rule) -> None:
+        self._rule("add", rule)
+
+    def delete_rule(self, rule: Rule) -> None:
+        self._rule("del", rule)
+
+    def _rule(self, verb: str, rule: Rule) -> None:
+        values: dict[str, int] = {"family": _FAMILIES[rule.family], "priority": rule.priority}
+        if rule.mark:
+            values |= {"fwmark": rule.mark, "table": rule.mark, "flags": _INVERT}
+        else:
+            values |= {"table": routebatch.MAIN, "FRA_SUPPRESS_PREFIXLEN": 0}
+        self._do(f"rule {rule.words}", self._route.rule, verb, **values)
+
+
+def _as_ours(entry: Any, family: int) -> Rule | None:
+    """The rule if nothing but our own two shapes fits it."""
+    names = {name for name, _ in entry["attrs"]} - _HARMLESS
+    plain = not (entry["src_len"] or entry["dst_len"] or entry["tos"] or names - {"UNKNOWN"})
+    if not plain or entry["action"] != _TO_TABLE:
+        return None
+    priority = entry.get_attr("FRA_PRIORITY") or 0
+    table = entry.get_attr("FRA_TABLE") or entry["table"]
+    suppress = entry.get_attr("FRA_SUPPRESS_PREFIXLEN")
+    suppress = _NO_SUPPRESS if suppress is None else suppress
+    mark, mask = entry.get_attr("FRA_FWMARK") or 0, entry.get_attr("FRA_FWMASK")
+    inverted = bool(entry["flags"] & _INVERT)
+    if mark and mark == table and mask == 0xFFFFFFFF and inverted and suppress == _NO_SUPPRESS:
+        return Rule(family, priority, mark)
+    if not mark and not inverted and table == routebatch.MAIN and suppress == 0:
+        return Rule(family, priority)
+    return None
+
+
+def _netlink_error() -> type[Exception]:
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    error: type[Exception] = NetlinkError
+    return error

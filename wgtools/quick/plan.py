@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""What `up` and `down` will do, decided before anything is done.
+
+Pure: facts come in as values, plans go out as lists of steps.  `up` has three plans,
+because what a PreUp hook does and what the kernel makes of an address are facts for
+the next: `birth`, `addressing`, `routing`.  `wg-quick plan` may call all three with
+predicted facts; nothing here ever looks at the system.
+
+Rules by section of WG_QUICK_COMPAT: order of up 4, of down 5, MTU 8, routes 9, full
+tunnel 10, DNS 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wgtools.inet import pton
+from wgtools.quick.steps import (
+    AddAddress,
+    AddFirewall,
+    AddRoutes,
+    AddRule,
+    Configure,
+    DeleteLink,
+    DeleteRule,
+    LinkUp,
+    MakeLink,
+    RemoveDNS,
+    RemoveFirewall,
+    Route,
+    Rule,
+    RunHook,
+    Save,
+    SetDNS,
+    SetMark,
+    SetSourceValidMark,
+    Step,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from wgtools.conf.quickfile import QuickFile
+    from wgtools.model import DeviceChange
+
+__all__ = [
+    "Running",
+    "addressing",
+    "birth",
+    "choose_mtu",
+    "covered",
+    "down",
+    "find_rules",
+    "free_mark",
+    "hooks",
+    "next_priority",
+    "route_order",
+    "routing",
+    "split_dns",
+]
+
+OVERHEAD = 80  # section 8: IPv6 40 + UDP 8 + WireGuard 32
+DEFAULT_MTU = 1500
+FIRST_MARK = 51820  # section 10
+LOWEST_DEFAULT = 32766  # priority of the kernel's own rule for the main table
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Facts about the device and its host, read between two plans of `up`."""
+
+    mark: int = 0
+    networks: tuple[str, ...] = ()  # allowed IPs of all peers, canonical
+    connected: tuple[str, ...] = ()  # networks of main-table routes on this link
+    spare_mark: int = 0  # a number that is nobody's mark or table
+    priorities: dict[int, int] = field(default_factory=dict)  # family -> next free
+    source_valid_mark: bool = False
+    firewall: str = "nft"
+
+
+def hooks(config: QuickFile, kind: str, name: str) -> list[Step]:
+    return [RunHook(hook.text.replace("%i", name)) for hook in config.hooks[kind]]
+
+
+def birth(config: QuickFile, name: str, change: DeviceChange) -> list[Step]:
+    """The link, what the user wants done to it first, and wg(8)'s part."""
+    return [MakeLink(name), *hooks(config, "preup", name), Configure(name, change)]
+
+
+def addressing(config: QuickFile, name: str, *, mtu: int, dns_entry: str) -> list[Step]:
+    steps: list[Step] = [AddAddress(name, address.text) for address in config.addresses]
+    steps.append(LinkUp(name, mtu))
+    servers, domains = split_dns(value.text for value in config.dns)
+    if servers:
+        steps.append(SetDNS(dns_entry, servers, domains))
+    return steps
+
+
+def routing(table: str, name: str, running: Running) -> list[Step]:
+    """Routes to every allowed IP; `table` is `auto`, `off`, or as written for ip(8)."""
+    networks = route_order(running.networks)
+    if table == "off" or not networks:
+        return []
+    if table != "auto":
+        return [AddRoutes(name, tuple(Route(network, table) for network in networks))]
+    narrow = [network for network in networks if not network.endswith("/0")]
+    # Longest first, so no route of ours covers a later one: only connected ones can.
+    missing = tuple(Route(network) for network in narrow if not covered(network, running.connected))
+    steps: list[Step] = [AddRoutes(name, missing)] if missing else []
+    wide = [network for network in networks if network.endswith("/0")]
+    return steps + (_full_tunnel(wide, name, running) if wide else [])
+
+
+def _full_tunnel(networks: list[str], name: str, running: Running) -> list[Step]:
+    """Unmarked packets ask main without its default route, then our table.
+
+    The rules stand before the route, so that nothing takes the tunnel before the
+    device's own packets can avoid it; the guard stands before either.
+    """
+    mark = running.mark or running.spare_mark
+    steps: list[Step] = [] if running.mark else [SetMark(name, mark)]
+    families = tuple(Route(network).family for network in networks)
+    if 4 in families and not running.source_valid_mark:
+        steps.append(SetSourceValidMark())
+    steps.append(AddFirewall(name, mark, families, running.firewall))
+    for network in networks:
+        family = Route(network).family
+        priority = running.priorities.get(family, LOWEST_DEFAULT - 1)
+        steps += [
+            AddRule(Rule(family, priority, mark)),
+            AddRule(Rule(family, priority - 1)),
+            AddRoutes(name, (Route(network, str(mark)),)),
+        ]
+    return steps
+
+
+def down(
+    config: QuickFile,
+    name: str,
+    *,
+    rules: Iterable[Rule],
+    link: bool,
+    save: bool,
+    dns_entry: str,
+) -> tuple[list[Step], list[Step], list[Step]]:
+    """Three parts: what may still call it off, the tearing down, the hooks after it.
+
+    A failure in the first leaves all as it is; one in the second never keeps a later
+    step from being tried.
+    """
+    servers, _ = split_dns(value.text for value in config.dns)
+    before = hooks(config, "predown", name) if link else []
+    if save and link:
+        before.append(Save(name))
+    teardown: list[Step] = [DeleteRule(rule) for rule in rules]
+    if link:
+        teardown.append(DeleteLink(name))
+    if servers:
+        teardown.append(RemoveDNS(dns_entry))
+    teardown.append(RemoveFirewall(name))
+    return before, teardown, hooks(config, "postdown", name)
+
+
+def split_dns(words: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(servers, search domains): digits and dots only, or any colon, make a server."""
+    servers: list[str] = []
+    domains: list[str] = []
+    for word in words:
+        is_server = ":" in word or not word.strip("0123456789.")
+        (servers if is_server else domains).append(word)
+    return tuple(servers), tuple(domains)
+
+
+def choose_mtu(
+    endpoints: Iterable[str], path_mtu: Callable[[str], int], default_mtu: Callable[[], int]
+) -> int:
+    """Section 8, for a file without MTU: the smallest path MTU to an endpoint, less 80.
+
+    `path_mtu` and `default_mtu` give 0 for "unknown".
+    """
+    known = [mtu for mtu in map(path_mtu, endpoints) if mtu > 0]
+    return (min(known) if known else default_mtu() or DEFAULT_MTU) - OVERHEAD
+
+
+def route_order(networks: Iterable[str]) -> list[str]:
+    """Each network once, longest prefix first, equal lengths in descending text order."""
+    return sorted(set(networks), key=lambda n: (int(n.rpartition("/")[2]), n), reverse=True)
+
+
+def covered(network: str, others: Iterable[str]) -> bool:
+    """Whether one of the networks `others` contains all of `network`."""
+    bits, length = _bits(network)
+    for other in others:
+        wide, wide_length = _bits(other)
+        if len(wide) == len(bits) and wide_length <= length:
+            shift = len(bits) * 8 - wide_length
+            if int.from_bytes(bits, "big") >> shift == int.from_bytes(wide, "big") >> shift:
+                return True
+    return False
+
+
+def _bits(network: str) -> tuple[bytes, int]:
+    address, _, length = network.partition("/")
+    return pton(address) or b"", int(length)
+
+
+def free_mark(in_use: Callable[[int], bool]) -> int:
+    """The first number from 51820 upwards that is nobody's table."""
+    mark = FIRST_MARK
+    while in_use(mark):
+        mark += 1
+    return mark
+
+
+def next_priority(priorities: list[int]) -> int:
+    """The priority the kernel would give a new rule: one below the second of the list."""
+    return priorities[1] - 1 if len(priorities) > 1 and priorities[1] > 0 else 0
+
+
+def find_rules(present: Collection[Rule], marks: Collection[int]) -> list[Rule]:
+    """The rules of a tunnel with one of these marks, among those `present`.
+
+    Its suppressing rule is the one just below; another tunnel's, or one that somebody
+    made by hand, stands elsewhere and stays.
+    """
+    found: list[Rule] = []
+    for rule in sorted(present, key=lambda r: (r.family, -r.priority)):
+        if rule.mark and rule.mark in marks:
+            found.append(rule)
+            partner = Rule(rule.family, rule.priority - 1)
+            if partner in present:
+                found.append(partner)
+    return found

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""The steps that plans are made of: values that say what to do, and what undoes it.
+
+A step does nothing itself; `quick/apply.py` hands it to whoever can carry it out.
+`shown` are the lines echoed behind `[#] `: the ip(8), nft(8) … command that would do
+the same (WG_QUICK_COMPAT section 13).  `undo` is a step again, or None when nothing
+is left to undo once the link is gone.  No step ever shows a key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wgtools.model import DeviceChange
+
+__all__ = [
+    "AddAddress",
+    "AddFirewall",
+    "AddRoutes",
+    "AddRule",
+    "Configure",
+    "DeleteLink",
+    "DeleteRule",
+    "LinkUp",
+    "MakeLink",
+    "RemoveDNS",
+    "RemoveFirewall",
+    "Route",
+    "Rule",
+    "RunHook",
+    "Save",
+    "SetDNS",
+    "SetMark",
+    "SetSourceValidMark",
+    "Step",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do.  A failing `optional` step is a warning, not the end."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def undo(self) -> Step | None:
+        return None
+
+    @property
+    def optional(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A policy rule of a full tunnel, exactly as the kernel keeps it.
+
+    With a `mark`: `not fwmark MARK lookup MARK`.  Without: `lookup main
+    suppress_prefixlength 0`.  Whatever has another selector is somebody else's.
+    """
+
+    family: int  # 4 or 6
+    priority: int
+    mark: int = 0
+
+    @property
+    def words(self) -> str:
+        if self.mark:
+            return f"not fwmark {self.mark} table {self.mark}"
+        return "table main suppress_prefixlength 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A network through the tunnel; `table` as written, None for the main one."""
+
+    network: str
+    table: str | None = None
+
+    @property
+    def family(self) -> int:
+        return 6 if ":" in self.network else 4
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLink(Step):
+    name: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"ip link add dev {self.name} type wireguard",)
+
+    @property
+    def undo(self) -> Step | None:
+        return DeleteLink(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteLink(Step):
+    name: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"ip link delete dev {self.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook(Step):
+    """A user's own shell line, `%i` already replaced."""
+
+    text: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (self.text,)
+
+
+@dataclass(frozen=True, slots=True)
+class Configure(Step):
+    """`wg addconf`, in this process."""
+
+    name: str
+    change: DeviceChange = field(repr=False)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"wg addconf {self.name} /dev/fd/63",)
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress(Step):
+    name: str
+    address: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        family = 6 if ":" in self.address else 4
+        return (f"ip -{family} address add {self.address} dev {self.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp(Step):
+    name: str
+    mtu: int
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"ip link set mtu {self.mtu} up dev {self.name}",)
+
+
+@dataclass(frozen=True, slots=True)
+class SetDNS(Step):
+    """Servers and search domains for the resolver; `entry` is resolvconf's name for us."""
+
+    entry: str
+    servers: tuple[str, ...]
+    domains: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"resolvconf -a {self.entry} -m 0 -x",)
+
+    @property
+    def undo(self) -> Step | None:
+        return RemoveDNS(self.entry)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveDNS(Step):
+    entry: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"resolvconf -d {self.entry} -f",)
+
+    @property
+    def optional(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoutes(Step):
+    """Many routes in one go; they leave with the link."""
+
+    name: str
+    routes: tuple[Route, ...]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return tuple(
+            f"ip -{route.family} route add {route.network} dev {self.name}"
+            + (f" table {route.table}" if route.table else "")
+            for route in self.routes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SetMark(Step):
+    name: str
+    mark: int
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"wg set {self.name} fwmark {self.mark}",)
+
+
+@dataclass(frozen=True, slots=True)
+class AddRule(Step):
+    rule: Rule
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"ip -{self.rule.family} rule add {self.rule.words}",)
+
+    @property
+    def undo(self) -> Step | None:
+        return DeleteRule(self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRule(Step):
+    """Removes this rule and no other: all its attributes must match."""
+
+    rule: Rule
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"ip -{self.rule.family} rule delete pref {self.rule.priority}",)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSourceValidMark(Step):
+    """Lets reverse-path filtering see marks.  Never set back, others may rely on it."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return ("sysctl -q net.ipv4.conf.all.src_valid_mark=1",)
+
+    @property
+    def optional(self) -> bool:
+        return True  # read-only /proc/sys in containers: replies may be dropped, nothing leaks
+
+
+@dataclass(frozen=True, slots=True)
+class AddFirewall(Step):
+    """The tables that guard a full tunnel's addresses and carry its mark."""
+
+    name: str
+    mark: int
+    families: tuple[int, ...]
+    tool: str  # "nft" or "iptables"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        if self.tool == "nft":
+            return ("nft -f /dev/fd/63",)
+        names = {4: "iptables-restore -n", 6: "ip6tables-restore -n"}
+        return tuple(names[family] for family in self.families)
+
+    @property
+    def undo(self) -> Step | None:
+        return RemoveFirewall(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFirewall(Step):
+    """Whatever carries our name, in nftables and iptables; echoed only if there is any."""
+
+    name: str
+
+    @property
+    def optional(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Save(Step):
+    """Write the running state back to the file."""
+
+    name: str
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (f"wg showconf {self.name}",)

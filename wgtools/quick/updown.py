@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""`up`, `down`, `save` and `strip`: facts, plan, apply, in that order.
+
+The four verbs over the pieces of this package, without a command line: a program
+that imports wgtools may call them.  They raise WgError and print nothing themselves;
+what happens is told to a `Talk`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from wgtools import ipc
+from wgtools.conf.document import Document
+from wgtools.conf.quickfile import QuickFile
+from wgtools.errors import ConfigError, WgError
+from wgtools.quick import dns, files, hooks, plan
+from wgtools.quick.apply import Transaction
+from wgtools.quick.check import Checked, ConfigErrors, check, table_names
+from wgtools.quick.host import Host
+from wgtools.quick.interrupts import interrupts
+from wgtools.quick.journal import Journal
+from wgtools.quick.linux import link_index
+from wgtools.quick.lock import POLICY, exclusive
+from wgtools.quick.save import compose
+from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS
+
+if TYPE_CHECKING:
+    from wgtools.quick.files import Target
+    from wgtools.quick.steps import Rule, Step
+
+__all__ = ["Talk", "down", "load", "save", "strip", "up"]
+
+
+class Talk(Protocol):
+    """Where a verb says what it does."""
+
+    def echo(self, line: str) -> None:
+        """A command that changes something, about to be done."""
+
+    def say(self, line: str) -> None:
+        """A remark, as it is."""
+
+    def warn(self, error: WgError) -> None:
+        """Something went wrong that does not end the run."""
+
+
+def load(target: Target) -> QuickFile:
+    return QuickFile(Document(files.read(target), target.path))
+
+
+def strip(target: Target) -> bytes:
+    """The wg(8) part of the file; nothing is judged."""
+    return load(target).stripped()
+
+
+def up(target: Target, talk: Talk) -> None:
+    """Bring the interface up, or leave the host as it was.  Raises WgError."""
+    name = target.name
+    config = load(target)
+    checked = check(config, tables=table_names(), bad_hook=hooks.syntax_error)
+    for warning in checked.warnings:
+        talk.warn(warning)
+    with interrupts.noted(), exclusive(name):
+        host = _host(target, config, talk, checked)
+        journal = Journal(name)
+        try:
+            if link_index(name):
+                hint = f"to take it down first, type: wg-quick down {name}"
+                raise WgError(f"`{name}' already exists", hint=hint)
+            _repair(journal, host, talk)
+            journal.begin(target.path)
+            transaction = Transaction(
+                host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal
+            )
+            try:
+                _go_up(transaction, host, config, checked, name)
+            except BaseException:
+                transaction.roll_back()
+                raise
+            if journal.problem:
+                talk.say(f"[!] no journal in /run/wgtools: {journal.problem}")
+        finally:
+            host.netlink.close()
+
+
+def _go_up(
+    transaction: Transaction, host: Host, config: QuickFile, checked: Checked, name: str
+) -> None:
+    transaction.apply(plan.birth(config, name, checked.change))
+    mtu = checked.mtu or host.choose_mtu(name)
+    entry = dns.entry_name(name) if config.dns else name
+    transaction.apply(plan.addressing(config, name, mtu=mtu, dns_entry=entry))
+    with exclusive(POLICY):
+        transaction.apply(plan.routing(checked.table, name, host.running(name, checked.table)))
+    transaction.apply(plan.hooks(config, "postup", name))
+    interrupts.check()
+
+
+def down(target: Target, talk: Talk) -> None:
+    """Take the interface down, and whatever is left of it if it is gone.  Raises WgError."""
+    name = target.name
+    config = load(target)
+    if config.saves is None:
+        _refuse_save_config(config)
+    with interrupts.noted(), exclusive(name):
+        host = _host(target, config, talk, None)
+        journal = Journal(name)
+        try:
+            here = name in ipc.list_devices()
+            if not here and (link_index(name) or not journal.undos):
+                raise _not_wireguard(name)
+            transaction = Transaction(
+                host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal
+            )
+            before, teardown, after = plan.down(
+                config,
+                name,
+                rules=_own_rules(host, journal, name, here),
+                link=here,
+                save=bool(config.saves),
+                dns_entry=_dns_entry(journal, name),
+            )
+            transaction.apply(before)
+            interrupts.check()
+            failure = transaction.attempt(teardown)
+            if failure is None:
+                journal.erase()
+            transaction.apply(after)
+            if failure is not None:
+                raise failure
+        finally:
+            host.netlink.close()
+
+
+def _own_rules(host: Host, journal: Journal, name: str, here: bool) -> list[Rule]:
+    """Our rules by the journal, or by the marks and tables that lead into the link."""
+    present, _ = host.netlink.rules()
+    noted = [undo.rule for undo in journal.undos if isinstance(undo, DeleteRule)]
+    marks = {rule.mark for rule in noted if rule.mark} | host.netlink.tables_through(name)
+    if here:
+        marks.add(ipc.get(name).fwmark)
+    found = plan.find_rules(present, marks - {0})
+    return found + [rule for rule in noted if rule in present and rule not in found]
+
+
+def _dns_entry(journal: Journal, name: str) -> str:
+    entries = [undo.entry for undo in journal.undos if isinstance(undo, RemoveDNS)]
+    return entries[0] if entries else dns.entry_name(name)
+
+
+def _repair(journal: Journal, host: Host, talk: Talk) -> None:
+    """Work off what an earlier run left behind when its link was lost."""
+    leftovers: list[Step] = [undo for undo in journal.undos if not isinstance(undo, DeleteLink)]
+    if leftovers:
+        talk.say("[!] The interface was not taken down properly: cleaning up first.")
+        present, _ = host.netlink.rules()
+        transaction = Transaction(host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal)
+        transaction.attempt(
+            undo
+            for undo in reversed(leftovers)
+            if not isinstance(undo, DeleteRule) or undo.rule in present
+        )
+        journal.erase()
+
+
+def save(target: Target, talk: Talk) -> None:
+    """Write the running interface back to its file.  Raises WgError."""
+    config = load(target)
+    if config.saves is None:
+        _refuse_save_config(config)
+    if target.name not in ipc.list_devices():
+        raise _not_wireguard(target.name)
+    host = _host(target, config, talk, None)
+    try:
+        talk.echo(f"wg showconf {target.name}")
+        _save(target, config, host)
+    finally:
+        host.netlink.close()
+
+
+def _save(target: Target, config: QuickFile, host: Host) -> None:
+    name = target.name
+    text = compose(
+        config,
+        ipc.get(name),
+        addresses=host.netlink.addresses(name),
+        servers=dns.current_servers(dns.entry_name(name)),
+        mtu=host.netlink.mtu(link_index(name)) if config.mtu else 0,
+    )
+    try:
+        files.replace(target.path, text)
+    except OSError as error:
+        raise WgError(
+            "Could not write configuration file",
+            hint=f"{error.filename or target.path}: {error.strerror}",
+        ) from error
+
+
+def _host(target: Target, config: QuickFile, talk: Talk, checked: Checked | None) -> Host:
+    host = Host(
+        env=hooks.environment(config, target.name, target.path),
+        echo=talk.echo,
+        say=talk.say,
+        save=lambda: _save(target, config, host),
+        addresses=checked.addresses if checked else None,
+        table=checked.table_number if checked else 0,
+    )
+    return host
+
+
+def _refuse_save_config(config: QuickFile) -> None:
+    word = config.save_config
+    if word is not None:
+        message = f"`{word.text}' is neither true nor false"
+        raise ConfigErrors(
+            [ConfigError(message, file=config.name, line=word.line, column=word.column)]
+        )
+
+
+def _not_wireguard(name: str) -> WgError:
+    return WgError(f"`{name}' is not a WireGuard interface")
