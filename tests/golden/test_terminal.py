@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""What people see in addition, and how `wg` dies: needs terminals, but no namespaces."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import tty
+from pathlib import Path
+
+import pytest
+
+WG = Path(sys.executable).parent / "wg"
+
+
+def stderr_of(*argv: str | Path, terminal: bool) -> str:
+    """What the command says, its stderr being a terminal or a pipe."""
+    reader, writer = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        tty.setraw(writer)
+    environ = {**os.environ, "WG_ENDPOINT_RESOLUTION_RETRIES": "0"}
+    done = subprocess.run([WG, *argv], stderr=writer, env=environ, check=False)
+    said = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    os.close(writer)
+    assert done.returncode == 1
+    return said
+
+
+@pytest.mark.parametrize(
+    ("text", "fixed", "further"),
+    [
+        (
+            "[Interface]\n  Address = 10.0.0.1/24\n",
+            "Line unrecognized: `Address=10.0.0.1/24'\nConfiguration parsing error\n",
+            "{file}:2:3: that is a setting of wg-quick; "
+            "`wg-quick strip` prints the file without them\n",
+        ),
+        (
+            "[Peer]\nListenPort=5\n",
+            "Line unrecognized: `ListenPort=5'\nConfiguration parsing error\n",
+            "{file}:2:1: this setting belongs under [Interface]\n",
+        ),
+        (
+            "[Interface]\n\nListenPort =  x y\n",
+            "Servname not supported for ai_socktype: `xy'\nConfiguration parsing error\n",
+            "{file}:3:15\n",
+        ),
+        (
+            "[Interface]\n[Peer]\n# no key\n",
+            "A peer is missing a public key\nInvalid configuration\n",
+            "{file}:2: give this [Peer] a `PublicKey = ...` line\n",
+        ),
+    ],
+)
+def test_place_and_hint_on_a_terminal_only(
+    tmp_path: Path, text: str, fixed: str, further: str
+) -> None:
+    file = tmp_path / "wg0.conf"
+    file.write_text(text)
+    assert stderr_of("setconf", "wgt0", file, terminal=False) == fixed
+    assert stderr_of("setconf", "wgt0", file, terminal=True) == fixed + further.format(file=file)
+
+
+def test_interrupt_kills_without_a_word() -> None:
+    with subprocess.Popen(
+        [WG, "pubkey"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # It reads its stdin only once it runs: a full pipe drains, then we know.
+        process.stdin.write(b"5xOv8xoeXty874Ler/3ZrMurMzgi3CY/MKPxQroT3sY=" + b"\n" * (1 << 18))
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+        assert process.stderr.read() == b""
+
+
+def test_no_standard_streams_at_all() -> None:
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", str(WG)]
+    assert subprocess.run([*closing, "genkey"], check=False).returncode == 0
+    assert subprocess.run([*closing, "pubkey"], check=False).returncode == 1
+    assert subprocess.run([*closing, "nonsense"], check=False).returncode == 1
