@@ -148,8 +148,6 @@ class _Client:
         self._requests.extend(self._reader.feed(data))
         if self._requests and self._requests[-1].last:
             self._is_ending = True
-        midway = self._reader.is_midway
-        self.deadline = self._server.mono() + (STALL if midway else IDLE)
 
     def _work(self) -> None:
         """Answer and send as far as it goes without waiting, and not for too long."""
@@ -157,8 +155,10 @@ class _Client:
             if not self._unsent and not self._next_piece():
                 if self._is_ending:
                     self._server.drop(self)
-                else:
-                    self._server.want(self, selectors.EVENT_READ)
+                    return
+                patience = STALL if self._reader.is_midway else IDLE
+                self.deadline = self._server.mono() + patience
+                self._server.want(self, selectors.EVENT_READ)
                 return
             try:
                 sent = self.socket.send(self._unsent)

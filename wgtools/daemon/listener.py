@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 
 from wgtools.errors import AccessError, UsageError
 
@@ -69,8 +70,9 @@ def _remove_stale(name: str, path: str) -> None:
         except FileNotFoundError:
             return
         except ConnectionRefusedError:
-            os.unlink(path)
-            return
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)
+            return  # somebody's file stays, and is in the way of `bind`, which says so
         except BlockingIOError:
             pass  # a full backlog: alive, if busy
     raise AccessError(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from wgtools.daemon.listener import Listener
     from wgtools.daemon.log import Log
+    from wgtools.daemon.loop import Loop
     from wgtools.daemon.tun.linux import LinuxTun
 
 __all__ = ["Options", "main", "parse"]
@@ -109,12 +110,12 @@ def main() -> int:
     """The command `wgtools-engine`; returns its exit status."""
     words = sys.argv[1:]
     if words and words[0] in ("--help", "-h"):
-        print(_HELP, end="")  # noqa: T201  # this is the command's own stdout
+        sys.stdout.write(_HELP)
         return 0
     if words and words[0] == "--version":
         from wgtools import __version__
 
-        print(f"wgtools-engine v{__version__}")  # noqa: T201
+        sys.stdout.write(f"wgtools-engine v{__version__}\n")
         return 0
     try:
         return _run(parse(words, os.environ))
@@ -136,7 +137,6 @@ def _run(options: Options) -> int:
     tun = create_tun(options.name) if options.tun_fd is None else adopt_tun(options.tun_fd)
     log = Log(tun.name, level_of(options.log_level))
     listener = None
-    ready = -1
     try:
         if options.uapi_fd is None:
             listener = open_listener(tun.name)
@@ -144,10 +144,10 @@ def _run(options: Options) -> int:
             listener = adopt_listener(options.uapi_fd, tun.name)
         if options.name_file:
             _write_name(options.name_file, tun.name)
-        signals = signal_pipe()
-        if not options.foreground:
-            ready = become_daemon(keep_output=options.keep_output)
-        _serve(tun, listener, log, signals=signals, ready=ready)
+        loop = _loop(tun, listener, log)
+        loop.stop_when_readable(signal_pipe(), "told to by a signal")
+        ready = -1 if options.foreground else become_daemon(keep_output=options.keep_output)
+        _serve(loop, log, ready)
     except OSError as e:
         raise WgError(f"Cannot go on: {e.strerror}") from e
     finally:
@@ -165,19 +165,21 @@ def _write_name(path: str, name: str) -> None:
         raise WgError(f"Cannot write {path}: {e.strerror}") from e
 
 
-def _serve(tun: LinuxTun, listener: Listener, log: Log, *, signals: int, ready: int) -> None:
-    """Everything is open: run until the end.  What nobody foresaw ends it with a line, no more."""
+def _loop(tun: LinuxTun, listener: Listener, log: Log) -> Loop:
     from wgtools.daemon.clock import SystemClock
     from wgtools.daemon.interface import Interface
     from wgtools.daemon.loop import Loop
-    from wgtools.daemon.process import harden
     from wgtools.engine.device import Engine
 
     clock = SystemClock()
     engine = Engine(os.urandom, mtu=tun.link().mtu, up=False, coalesce_udp=tun.can_udp_offload)
-    interface = Interface(tun, engine, clock=clock, log=log)
-    loop = Loop(interface, listener, clock=clock, log=log)
-    loop.stop_when_readable(signals, "told to by a signal")
+    return Loop(Interface(tun, engine, clock=clock, log=log), listener, clock=clock, log=log)
+
+
+def _serve(loop: Loop, log: Log, ready: int) -> None:
+    """Run until the end.  What nobody foresaw ends it with a line, no more."""
+    from wgtools.daemon.process import harden
+
     harden()
     gc.collect()
     gc.freeze()  # what start-up made stays: no use looking at it again

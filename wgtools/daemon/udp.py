@@ -17,6 +17,7 @@ import select
 import socket
 import struct
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ _SEGMENT = struct.Struct("=H")
 _INT = struct.Struct("=i")
 _ANCILLARY = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(4)
 
+_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _CONCESSIONS = 5  # source, segments, and a full buffer now and then
 
 _Control = tuple[int, int, bytes]
+OpenSocket = Callable[[int, int], socket.socket]
 
 
 class Sticky:
@@ -83,7 +86,9 @@ class Received(NamedTuple):
 class UDPSockets:
     """A bound pair of sockets.  Raises OSError from the constructor only."""
 
-    def __init__(self, port: int = 0, *, fwmark: int = 0) -> None:
+    def __init__(
+        self, port: int = 0, *, fwmark: int = 0, open_socket: OpenSocket = socket.socket
+    ) -> None:
         self.troubles: Counter[str] = Counter()  # by errno name
         self.has_gso = True
         self.has_gro = False
@@ -93,7 +98,7 @@ class UDPSockets:
         self._v4: socket.socket | None = None
         self._v6: socket.socket | None = None
         self.port = 0
-        self._bind(port)
+        self._bind(port, open_socket)
         try:
             for sock in self.sockets:
                 self._prepare(sock)
@@ -113,14 +118,14 @@ class UDPSockets:
 
     # -------------------------------------------------------------- opening
 
-    def _bind(self, port: int) -> None:
+    def _bind(self, port: int, open_socket: OpenSocket) -> None:
         """Both families on one port; a random one is drawn again if IPv6 has it taken."""
         tries = 1 if port else _RANDOM_PORT_TRIES
         for left in range(tries - 1, -1, -1):
-            self._v4 = _bound(socket.AF_INET, port)
+            self._v4 = _bound(open_socket, socket.AF_INET, port)
             actual = self._v4.getsockname()[1] if self._v4 is not None else port
             try:
-                self._v6 = _bound(socket.AF_INET6, actual)
+                self._v6 = _bound(open_socket, socket.AF_INET6, actual)
             except OSError as e:
                 self.close()
                 if e.errno == errno.EADDRINUSE and left:
@@ -278,10 +283,10 @@ _SOURCE_REFUSED = (errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENETUN
 _GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP)
 
 
-def _bound(family: int, port: int) -> socket.socket | None:
+def _bound(open_socket: OpenSocket, family: int, port: int) -> socket.socket | None:
     """A non-blocking socket on `port`; None where the host lacks the family.  Raises OSError."""
     try:
-        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = open_socket(family, _DATAGRAMS)
     except OSError as e:
         if e.errno in _NO_FAMILY:
             return None

@@ -77,9 +77,10 @@ class _Refused(Exception):
 class RequestReader:
     """Cuts one connection's bytes into requests."""
 
-    __slots__ = ("_change", "_get", "_left", "_peer", "_refused", "_size")
+    __slots__ = ("_change", "_get", "_left", "_limit", "_peer", "_refused", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_request: int = MAX_REQUEST) -> None:
+        self._limit = max_request
         self._left = b""  # the start of a line whose end has not come
         self._get = False
         self._change: DeviceChange | None = None
@@ -109,7 +110,7 @@ class RequestReader:
             done.append(request)
             if request.last:
                 return done
-        if len(self._left) > MAX_LINE or (self.is_midway and self._size > MAX_REQUEST):
+        if len(self._left) > MAX_LINE or (self.is_midway and self._size > self._limit):
             done.append(Request(errno=EPROTO, reason="request too long", last=True))
         return done
 
