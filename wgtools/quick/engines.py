@@ -30,7 +30,7 @@ def userspace_command(environ: Mapping[str, str]) -> tuple[list[str], str]:
         return [named], named
     # The interpreter we run in, not PATH, knows where we are; -P keeps the current
     # directory, anybody's, off root's import path.
-    return [sys.executable, "-P", "-m", "wgtools.daemon.main"], "wgtools-engine"
+    return [sys.executable, "-P", "-m", "wgtools.daemon"], "wgtools-engine"
 
 
 def start_userspace(
