@@ -162,8 +162,7 @@ class _Batch:
             first = last
 
     def finish(self) -> list[bytes]:
-        if self._peers or not self.payloads:
-            self._close()
+        self._close()
         return self.payloads
 
 

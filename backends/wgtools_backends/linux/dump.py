@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Span = tuple[bytes, int, int]  # a buffer, and where in it a message's payload lies
     Reader = Callable[[bytes, int], tuple[Any, ...]]
 
-__all__ = ["device"]
+__all__ = ["device", "text"]
 
 _HEADER = Struct("=HH")
 _U16 = Struct("=H")
@@ -38,7 +38,6 @@ def device(
     name: bytes,
     spans: Iterable[Span],
     *,
-    text_of: Callable[[bytes], str],
     zone_of: Callable[[int], str],
 ) -> Device:
     """The device that the messages of one whole dump describe.
@@ -59,13 +58,18 @@ def device(
                 found[field[0]] = field[1](data, begin)[0]
     private, public = found.get("private_key"), found.get("public_key")
     return Device(
-        text_of(name),
+        text(name),
         private_key=None if private is None else Key(private),
         public_key=None if public is None else Key(public),
         listen_port=found.get("listen_port", 0),
         fwmark=found.get("fwmark", 0),
         peers=peers,
     )
+
+
+def text(name: bytes) -> str:
+    """An interface's name as the model has it: any bytes go, and come back unchanged."""
+    return name.decode("utf-8", "surrogateescape")
 
 
 _READ_U16 = _U16.unpack_from

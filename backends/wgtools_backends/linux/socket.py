@@ -214,7 +214,7 @@ class Backend:
     def list(self) -> list[str]:
         """Names of the WireGuard links in the kernel's order.  Raises AccessError."""
         try:
-            return [os.fsdecode(name) for name in self._attempts(self._links)]
+            return [dump.text(name) for name in self._attempts(self._links)]
         except OSError as error:
             raise _translated(error) from error
 
@@ -228,7 +228,7 @@ class Backend:
             spans = self._attempts(lambda: self._dump(raw))
         except OSError as error:
             raise _translated(error) from error
-        return dump.device(raw, spans, text_of=os.fsdecode, zone_of=_zone_of)
+        return dump.device(raw, spans, zone_of=_zone_of)
 
     def set(self, name: str, change: DeviceChange) -> None:
         """One message after the other; the first error stops, and those before it stay in
@@ -283,7 +283,7 @@ class Backend:
 
 
 def _interface_name(name: str) -> bytes:
-    raw = os.fsencode(name)
+    raw = name.encode("utf-8", "surrogateescape")
     if len(raw) >= IFNAMSIZ:
         raise _translated(OSError(ENAMETOOLONG, os.strerror(ENAMETOOLONG)))
     return raw
