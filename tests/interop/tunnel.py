@@ -70,10 +70,10 @@ class Tunnel:
                 lines.append(f"PersistentKeepalive = {self.keepalive}")
         return "\n".join(lines) + "\n"
 
-    def up(self, kinds: tuple[str, str], *, mtu: int = 1420, wg: str = C_WG) -> None:
+    def up(self, kinds: tuple[str, str], *, mtu: int = 1420, wg: str = C_WG, **env: str) -> None:
         """Start the daemons, configure and address both ends."""
         for side, host in enumerate((self.a, self.b)):
-            host.daemon(kinds[side])
+            host.daemon(kinds[side], **env)
             self.configure(side, mtu=mtu, wg=wg)
 
     def configure(self, side: int, *, mtu: int = 1420, wg: str = C_WG) -> None:
