@@ -48,6 +48,7 @@ class FakeKernel:
         self.privileged = True  # whether the caller has CAP_NET_ADMIN
         self.interruptions = 0  # how many dumps from now on will be flagged as interrupted
         self.vanish_after = -1  # messages of a dump until the device is gone
+        self.done_error = 0  # an errno that ends every dump
         self.words = ""  # what the kernel adds to its errors
         self.message_size = 4096  # where the messages of a dump are cut
         # What the next reads give in place of the next datagram: an error to raise, or a
@@ -93,7 +94,7 @@ class FakeKernel:
         if self.interruptions:
             self.interruptions -= 1
             flags |= INTERRUPTED
-        number = 0
+        number = self.done_error
         for count, payload in enumerate(payloads):
             if count == self.vanish_after:
                 number = errno.ENODEV
@@ -122,7 +123,7 @@ class FakeKernel:
         if version != 1:
             raise OSError(errno.EOPNOTSUPP, "version")
         body = request[20:]
-        name = self._known(dict(attributes(body)).get(2, b""))
+        name = self.known(dict(attributes(body)).get(2, b""))
         if command == GET_DEVICE and flags & DUMP == DUMP:
             payloads = iter([generic(0, 1, part) for part in self.dump(name)])
             yield from self._multipart(payloads, FAMILY, sequence)
@@ -132,7 +133,8 @@ class FakeKernel:
         else:
             raise OSError(errno.EOPNOTSUPP, "command")
 
-    def _known(self, raw: bytes) -> str:
+    def known(self, raw: bytes) -> str:
+        """The name of the device that is meant."""
         name = raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
         if name in dict(self.links):
             raise OSError(errno.EOPNOTSUPP, "not a WireGuard interface")
