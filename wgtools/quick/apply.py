@@ -111,6 +111,9 @@ class Transaction:
             except Interrupted:
                 raise
             except WgError as error:
+                if undo is not None and step.atomic:
+                    self._undos.remove(undo)
+                    self._journal.remove(undo)
                 if not step.optional:
                     raise
                 self._warn(error)
@@ -133,7 +136,8 @@ class Transaction:
     def roll_back(self) -> WgError | None:
         """Undo everything, newest first, whichever part of it fails."""
         undos, self._undos = self._undos[::-1], []
-        first = self.attempt(undos)
+        with interrupts.shielded():
+            first = self.attempt(undos)
         if first is None:
             self._journal.erase()
         return first

@@ -42,6 +42,7 @@ class Interrupts:
         self._number = 0
         self._child: subprocess.Popen[bytes] | None = None
         self._woken = threading.Event()
+        self._shields = 0
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -65,9 +66,18 @@ class Interrupts:
         finally:
             self._child = None
 
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Inside, a signal waits: undoing is not to be undone, nor left half done."""
+        self._shields += 1
+        try:
+            yield
+        finally:
+            self._shields -= 1
+
     def check(self) -> None:
-        """Raise Interrupted if a signal came, once: the undoing is not to be undone."""
-        if self._number and not self._woken.is_set():
+        """Raise Interrupted if a signal came; once."""
+        if self._number and not self._shields and not self._woken.is_set():
             self._woken.set()
             raise Interrupted(self._number)
 
@@ -80,7 +90,7 @@ class Interrupts:
         self.check()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self._child is not None:
+        if self._child is not None and not self._shields:
             self._child.send_signal(signal.SIGKILL if self._number else number)
         self._number = self._number or number
 

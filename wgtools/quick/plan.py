@@ -121,9 +121,9 @@ def _full_tunnel(networks: list[str], name: str, running: Running) -> list[Step]
     mark = running.mark or running.spare_mark
     steps: list[Step] = [] if running.mark else [SetMark(name, mark)]
     families = tuple(Route(network).family for network in networks)
+    steps.append(AddFirewall(name, mark, families, running.firewall))
     if 4 in families and not running.source_valid_mark:
         steps.append(SetSourceValidMark())
-    steps.append(AddFirewall(name, mark, families, running.firewall))
     for network in networks:
         family = Route(network).family
         priority = running.priorities.get(family, LOWEST_DEFAULT - 1)

@@ -40,7 +40,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do.  A failing `optional` step is a warning, not the end."""
+    """One thing to do.  A failing `optional` step is a warning, not the end.
+
+    An `atomic` step that fails has done nothing; of any other, half may be done.
+    """
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -52,6 +55,10 @@ class Step:
 
     @property
     def optional(self) -> bool:
+        return False
+
+    @property
+    def atomic(self) -> bool:
         return False
 
 
@@ -168,6 +175,10 @@ class SetDNS(Step):
     def undo(self) -> Step | None:
         return RemoveDNS(self.entry)
 
+    @property
+    def atomic(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class RemoveDNS(Step):
@@ -219,6 +230,10 @@ class AddRule(Step):
     @property
     def undo(self) -> Step | None:
         return DeleteRule(self.rule)
+
+    @property
+    def atomic(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)

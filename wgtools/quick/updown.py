@@ -123,7 +123,8 @@ def down(target: Target, talk: Talk) -> None:
             )
             transaction.apply(before)
             interrupts.check()
-            failure = transaction.attempt(teardown)
+            with interrupts.shielded():
+                failure = transaction.attempt(teardown)
             if failure is None:
                 journal.erase()
             transaction.apply(after)

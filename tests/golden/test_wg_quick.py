@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Every recorded wg-quick case: the same end state as the original's, or the sane one.
+
+The vectors (tests/vectors/wg_quick.json says where they come from) hold the state of
+kernel, files and resolver after each step.  Where the original has a bug they also
+hold the state without it, which is ours.  DEPARTURES lists the cases in which we do
+better than either on purpose; docs/decisions/0020 says why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Json = Any
+
+HERE = Path(__file__).parent
+VECTORS = HERE.parent / "vectors/wg_quick.json"
+CASES: list[Json] = json.loads(VECTORS.read_text())["cases"]
+SCRIPTS = Path(sys.executable).parent
+WORKERS = 2
+
+# id -> what every step must end with instead: (exit status, interface there afterwards)
+DEPARTURES = {
+    "table-off-uppercase": [(0, True), (0, False)],
+    "table-auto-uppercase": [(0, True), (0, False)],
+    "root-asks-sudo": [(42, False), (42, False), (0, False), (42, False)],
+    "link-deleted-by-hand": [(0, True), (0, False), (0, False), (0, True), (0, False)],
+}
+NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def play(case: Json) -> list[Json]:
+    """Run the case on a throw-away host.  Raises RuntimeError with what it said."""
+    programs = {
+        "wg-quick": str(SCRIPTS / "wg-quick"),
+        "wg": str(SCRIPTS / "wg"),
+        # Only reached through WG_QUICK_USERSPACE_IMPLEMENTATION: ours needs no PATH.
+        "wireguard-go": str(SCRIPTS / "wgtools-engine"),
+    }
+    with tempfile.TemporaryDirectory(prefix="wg-quick-case-") as directory:
+        job = Path(directory, "job.json")
+        job.write_text(
+            json.dumps({"case": case, "programs": programs, "probe": str(SCRIPTS / "wg")})
+        )
+        done = subprocess.run(
+            ["unshare", *NAMESPACES, sys.executable, HERE / "quickhost.py", job],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        answer: list[Json] = json.loads(job.read_text())
+        return answer
+
+
+@pytest.fixture(scope="session")
+def results(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[Json]]]]:
+    """All collected cases, under way in the background from the first one's start."""
+    if os.geteuid() != 0:
+        pytest.skip("recorded wg-quick cases make namespaces: run as root")
+    for tool in ("unshare", "nft", "xtables-legacy-multi", "setpriv", "sysctl", "bash"):
+        if not shutil.which(tool, path="/usr/sbin:/sbin:/usr/bin:/bin"):
+            pytest.skip(f"recorded wg-quick cases need {tool}")
+    ids = {item.name for item in request.session.items}
+    wanted = [case for case in CASES if f"test_recorded_case[{case['id']}]" in ids]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield {case["id"]: pool.submit(play, case) for case in wanted}
+        pool.shutdown(cancel_futures=True)
+
+
+def differences(step: Json, want: Json, got: Json) -> list[str]:
+    """What is not as recorded, one line each."""
+    found = []
+    exits = [want["exit"], got["exit"]]
+    if not step.get("exit_exact", True):
+        exits = [bool(status) for status in exits]
+    if exits[0] != exits[1]:
+        found.append(f"exit: want {want['exit']}, got {got['exit']}\n{got['stderr']}")
+    if want["stdout"] != got["stdout"] and not step.get("stdout_free"):
+        found.append(f"stdout: want {want['stdout']!r}, got {got['stdout']!r}")
+    for key in sorted(set(want["state"]) | set(got["state"])):
+        wanted, is_ = want["state"].get(key), got["state"].get(key)
+        if (wanted or is_) and wanted != is_ and key not in step.get("ignore", []):
+            found.append(f"{key}:\n  want {json.dumps(wanted)}\n  got  {json.dumps(is_)}")
+    return found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_recorded_case(case: Json, results: dict[str, Future[list[Json]]]) -> None:
+    got = results[case["id"]].result()
+    expected = case.get("expect_fixed") or case["expect"]
+    assert len(got) == len(expected)
+    if case["id"] in DEPARTURES:
+        ends = [(step["exit"], "wg0" in step["state"]["links"]) for step in got]
+        assert ends == DEPARTURES[case["id"]]
+        return
+    for number, (step, want, have) in enumerate(zip(case["steps"], expected, got, strict=True)):
+        ignored = step.get("ignore", []) + case.get("ignore", [])
+        found = differences(step | {"ignore": ignored}, want, have)
+        assert not found, f"step {number} {' '.join(step['argv'])}:\n" + "\n".join(found)
+
+
+def test_no_recorded_key_is_ever_echoed(results: dict[str, Future[list[Json]]]) -> None:
+    """Keys of the files never show on stderr, except where wg(8) names a bad one."""
+    for name, future in results.items():
+        case = next(case for case in CASES if case["id"] == name)
+        keys = set(re.findall(r"(?:PrivateKey|PresharedKey) = (\S{44})", json.dumps(case)))
+        said = "".join(step["stderr"] for step in future.result())
+        assert not [key for key in keys if key in said], name
+
+
+def test_departures_are_all_cases() -> None:
+    assert set(DEPARTURES) <= {case["id"] for case in CASES}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Everything is judged before anything is touched, several mistakes at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from wgtools.conf.document import Document
+from wgtools.conf.quickfile import QuickFile
+from wgtools.quick.check import Checked, ConfigErrors, check, parse_address
+
+TABLES = {"main": 254, "wgvpn": 51820}
+
+
+def judge(lines: str) -> Checked:
+    config = QuickFile(Document(f"[Interface]\n{lines}\n".encode(), "wg0.conf"))
+    return check(config, tables=TABLES, bad_hook=lambda hook: hook == "if then")
+
+
+def mistakes(lines: str) -> list[tuple[str, str]]:
+    with pytest.raises(ConfigErrors) as caught:
+        judge(lines)
+    return [(error.where, error.message) for error in caught.value.errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("10.0.0.1/24", "10.0.0.1/24"),
+        ("10.0.0.1", "10.0.0.1/32"),
+        ("10.1/16", "10.1.0.0/16"),
+        ("10.0.0.1/255.255.255.0", "10.0.0.1/24"),
+        ("10.0.0.0/31", "10.0.0.0/31"),
+        ("FD00:0:0:0:0:0:0:00AB/64", "fd00::ab/64"),
+        ("fd00::1", "fd00::1/128"),
+    ],
+)
+def test_addresses_that_ip_takes(text: str, meant: str) -> None:
+    assert str(parse_address(text)) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("10.0.0.1/33", "10.0.0.256/8", "10.0.0.1/", "10.0.0.1/-1", "1.2.3.4.5", "a", "/8", "٣.1"),
+        *("10.0.0.1/255.0.255.0", "10.0.0.1/0.0.0.255"),
+        *("fd00::1/129", "fd00::1/ffff::", "fe80::1%eth0/64"),
+    ],
+)
+def test_addresses_that_are_none(text: str) -> None:
+    assert parse_address(text) is None
+
+
+def test_several_mistakes_at_once_each_with_its_place() -> None:
+    lines = "Address = 10.0.0.1/24, 10.0.0.1/33\nMTU = big\nTable = nosuch\nPostUp = if then\n"
+    lines += "SaveConfig = yes\nBogus = 1"
+    assert mistakes(lines) == [
+        ("wg0.conf:2:24", "`10.0.0.1/33' is not an address"),
+        ("wg0.conf:3:7", "`big' is not an MTU"),
+        ("wg0.conf:4:9", "`nosuch' is not a routing table"),
+        ("wg0.conf:5:10", "the shell cannot read this hook"),
+        ("wg0.conf:6:14", "`yes' is neither true nor false"),
+        ("wg0.conf:7:1", "Line unrecognized: `Bogus=1'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "table", "number"),
+    [
+        ("OFF", "off", 0),
+        ("Auto", "auto", 0),
+        ("", "auto", 0),
+        ("main", "main", 254),
+        ("MAIN", "MAIN", 254),
+        ("wgvpn", "wgvpn", 51820),
+        ("0x4d2", "0x4d2", 1234),
+        ("010", "010", 8),
+        ("1234", "1234", 1234),
+    ],
+)
+def test_tables(word: str, table: str, number: int) -> None:
+    checked = judge(f"Table = {word}")
+    assert (checked.table, checked.table_number) == (table, number)
+
+
+@pytest.mark.parametrize("word", ["-1", "0", "4294967296", "1_0", "1.5", "0x", "nosuch"])
+def test_tables_that_are_none(word: str) -> None:
+    assert [message for _, message in mistakes(f"Table = {word}")] == [
+        f"`{word}' is not a routing table"
+    ]
+
+
+@pytest.mark.parametrize(("word", "mtu"), [("1400", 1400), ("0x578", 1400), ("", None)])
+def test_mtu(word: str, mtu: int | None) -> None:
+    assert judge(f"MTU = {word}").mtu == mtu
+
+
+@pytest.mark.parametrize("word", ["70000", "67", "-5", "1500 1400", "1_400"])
+def test_mtu_that_is_none(word: str) -> None:
+    assert mistakes(f"MTU = {word}")[0][1] == f"`{word}' is not an MTU"
+
+
+def test_what_is_doubtful_is_a_warning() -> None:
+    checked = judge("Address = fd00::1/64\nMTU = 1200\nDNS = 1234, example.org")
+    assert [warning.line for warning in checked.warnings] == [3, 4]
+    checked = judge("DNS = example.org")
+    assert [warning.message for warning in checked.warnings] == [
+        "search domains without a name server have no effect"
+    ]
+
+
+def test_no_key_in_any_message() -> None:
+    key = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs="
+    for _, message in mistakes(f"PrivateKey = {key}\nAddress = x\nMTU = y"):
+        assert key not in message
