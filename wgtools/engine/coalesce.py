@@ -23,6 +23,7 @@ from wgtools.engine.offload import (
     TCP_ACK,
     TCP_PSH,
     UDP,
+    checksum_of,
 )
 
 if TYPE_CHECKING:
@@ -202,9 +203,7 @@ def _checksums_hold(
     if protocol == UDP and not whole & 0xFFFF:
         return False
     # The addresses lie just before the transport header, so one number sums up both.
-    total = int.from_bytes(view[at + (12 if network == 20 else 8) : at + length], "big")
-    if length & 1:
-        total <<= 8
+    total = checksum_of(view[at + (12 if network == 20 else 8) : at + length])
     return (total + protocol + length - network) % 65535 == 0
 
 

@@ -6,8 +6,7 @@ and wary: a frame that makes no sense yields nothing.  The layouts are those of
 virtio_net_hdr (virtio 1.2 section 5.1.6), RFC 791, 8200, 9293 and 768.
 
 All sums here are plain integers modulo 65535.  That is the Internet checksum (RFC 1071):
-2^16 = 1 (mod 65535), so a big-endian number is congruent to the sum of its 16-bit words,
-and Python adds up 1,400 bytes in one division.
+2^16 = 1 (mod 65535), so a big-endian number is congruent to the sum of its 16-bit words.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NET_HEADER", "NET_HEADER_SIZE", "complete_checksum", "segments"]
+    from wgtools.engine.events import Buffer
+
+__all__ = ["NET_HEADER", "NET_HEADER_SIZE", "checksum_of", "complete_checksum", "segments"]
 
 NET_HEADER = Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 NET_HEADER_SIZE = 10
@@ -44,6 +45,22 @@ _UDP_VARIES = Struct(">HH")  # at 4: length, checksum
 _UDP_CHECKSUM_OFFSET = 6
 
 
+# A number is congruent to the sum of its halves if it is cut at a multiple of 16 bits.  Of
+# 240, that is: CPython keeps 30 bits to a digit, and a cut between digits costs no shifting.
+_CUTS = tuple((bits, (1 << bits) - 1) for bits in (240 * 24, 240 * 12, 240 * 6, 240 * 3))
+
+
+def checksum_of(data: Buffer) -> int:
+    """The sum of the 16-bit words of `data` modulo 65535; an odd byte counts as a high one.
+
+    Folding first is worth it: one division of 1,400 bytes takes twice as long as all this.
+    """
+    total = int.from_bytes(data, "big")
+    for bits, mask in _CUTS:
+        total = (total >> bits) + (total & mask)
+    return (total << 8) % 65535 if len(data) & 1 else total % 65535
+
+
 def complete_checksum(frame: memoryview, end: int, start: int, offset: int) -> bool:
     """Fill in the checksum at `start + offset` over frame[start:end].
 
@@ -53,10 +70,7 @@ def complete_checksum(frame: memoryview, end: int, start: int, offset: int) -> b
     place = start + offset
     if not start >= NET_HEADER_SIZE or place + 2 > end:
         return False
-    total = int.from_bytes(frame[start:end], "big")
-    if (end - start) & 1:
-        total <<= 8
-    checksum = -total % 65535
+    checksum = -checksum_of(frame[start:end]) % 65535
     if not checksum and offset == _UDP_CHECKSUM_OFFSET:
         checksum = 0xFFFF  # RFC 768: zero would mean "no checksum"
     _U16.pack_into(frame, place, checksum)
@@ -71,7 +85,7 @@ def segments(frame: memoryview, end: int, gso_type: int, size: int) -> Iterator[
     """
     kind = gso_type & ~GSO_ECN
     packet = NET_HEADER_SIZE
-    if end - packet < 40 or not size:
+    if end - packet < 28 or not size:  # the shortest headers are IPv4 and UDP
         return iter(())
     version = frame[packet] >> 4
     if version == 4:
@@ -152,9 +166,7 @@ def _tcp_segments(
         if index:
             frame[start:begin] = headers
         network.write(start, stop - start, index)
-        total = int.from_bytes(frame[begin:stop], "big")
-        if (stop - begin) & 1:
-            total <<= 8
+        total = checksum_of(frame[begin:stop])
         checksum = -(constant + sequence + first_flags + tcp_size + stop - begin + total) % 65535
         _TCP_VARIES.pack_into(
             frame, start + to_tcp + 4, sequence, ack, offset, first_flags, window, checksum
@@ -184,9 +196,7 @@ def _udp_segments(
             frame[start:begin] = headers
         network.write(start, stop - start, index)
         length = stop - begin + 8
-        total = int.from_bytes(frame[begin:stop], "big")
-        if (stop - begin) & 1:
-            total <<= 8
+        total = checksum_of(frame[begin:stop])
         # The length counts twice: in the pseudo-header and in the header itself.
         checksum = -(constant + 2 * length + total) % 65535 or 0xFFFF
         _UDP_VARIES.pack_into(frame, start + to_udp + 4, length, checksum)
