@@ -162,11 +162,13 @@ def build_network(net: Json) -> None:
         time.sleep(0.002)
     mtu = str(net["mtu"])
     sh(
-        *("ip", "link", "add", "veth0", "address", "02:00:00:00:00:02", "mtu", mtu, "type", "veth"),
-        *("peer", "name", "up0", "address", "02:00:00:00:00:01", "mtu", mtu, "netns", str(far.pid)),
+        *("ip", "link", "add", "veth0", "address", "02:00:00:00:00:02", "type", "veth"),
+        *("peer", "name", "up0", "address", "02:00:00:00:00:01", "netns", str(far.pid)),
     )
     sh("ip", "link", "set", "veth0", "addrgenmode", "none")
-    router = "ip link set lo up; ip link set up0 addrgenmode none; ip link set up0 up; "
+    sh("ip", "link", "set", "veth0", "mtu", mtu)
+    router = "ip link set lo up; ip link set up0 addrgenmode none; "
+    router += f"ip link set up0 mtu {mtu}; ip link set up0 up; "
     router += "ip addr add 192.0.2.1/24 dev up0; "
     if net["mtu"] >= 1280:
         router += "ip addr add 2001:db8::1/64 dev up0 nodad"
@@ -331,7 +333,7 @@ class State:
                 lines = [
                     line
                     for line in lines
-                    if line and not line.startswith("#") and not line.endswith("ACCEPT")
+                    if line and line[0] in "*-:" and not re.match(r":\S+ ACCEPT$", line)
                 ]
                 chance = [
                     line for line in lines if any(map(self.automatic, LINK_LOCAL.findall(line)))

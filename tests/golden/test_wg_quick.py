@@ -31,13 +31,15 @@ CASES: list[Json] = json.loads(VECTORS.read_text())["cases"]
 SCRIPTS = Path(sys.executable).parent
 WORKERS = 2
 
-# id -> what every step must end with instead: (exit status, interface there afterwards)
+# id -> how every step must end instead: exit status, interface there afterwards
 DEPARTURES = {
     "table-off-uppercase": [(0, True), (0, False)],
     "table-auto-uppercase": [(0, True), (0, False)],
     "root-asks-sudo": [(42, False), (42, False), (0, False), (42, False)],
     "link-deleted-by-hand": [(0, True), (0, False), (0, False), (0, True), (0, False)],
+    "save-drops-comments": [(0, True), (0, False)],
 }
+CLEAN = ("addrs", "routes4", "routes6", "rules4", "rules6", "nft", "iptables", "wg", "sockets")
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
@@ -99,14 +101,23 @@ def differences(step: Json, want: Json, got: Json) -> list[str]:
     return found
 
 
+def check_departure(ends: list[tuple[int, bool]], case: Json, got: list[Json]) -> None:
+    """Ends as we decided, nothing left over where no interface is, no file changed."""
+    assert [(step["exit"], "wg0" in step["state"]["links"]) for step in got] == ends
+    for step in got:
+        if step["exit"] == 0 and step is got[-1]:
+            assert {key: step["state"][key] for key in CLEAN if step["state"][key]} == {}
+        contents = [file["content"] for file in step["state"]["files"].values()]
+        assert contents == ["as given"] * len(case["files"])
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_recorded_case(case: Json, results: dict[str, Future[list[Json]]]) -> None:
     got = results[case["id"]].result()
     expected = case.get("expect_fixed") or case["expect"]
     assert len(got) == len(expected)
     if case["id"] in DEPARTURES:
-        ends = [(step["exit"], "wg0" in step["state"]["links"]) for step in got]
-        assert ends == DEPARTURES[case["id"]]
+        check_departure(DEPARTURES[case["id"]], case, got)
         return
     for number, (step, want, have) in enumerate(zip(case["steps"], expected, got, strict=True)):
         ignored = step.get("ignore", []) + case.get("ignore", [])

@@ -19,7 +19,7 @@ from wgtools.quick import routebatch
 from wgtools.quick.steps import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 __all__ = ["Netlink", "link_index"]
 
@@ -27,6 +27,7 @@ _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _INVERT = 0x2  # FIB_RULE_INVERT, linux/fib_rules.h
 _TO_TABLE = 1  # FR_ACT_TO_TBL
 _NO_SUPPRESS = 0xFFFFFFFF
+_KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
 _CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
 # Attributes that every rule may carry without being narrower for it.
 _HARMLESS = {
@@ -124,14 +125,19 @@ class Netlink:
             prefixlen=address.network.prefixlen,
         )
 
-    def addresses(self, name: str) -> list[str]:
-        """`IP/LEN` for each address of the link now: IPv4 first, each in kernel order."""
+    def addresses(self, name: str, besides: Collection[str] | None = None) -> list[str]:
+        """`IP/LEN` for each address of the link now: IPv4 first, each in kernel order.
+
+        With `besides`, those that the kernel made up for itself only if they are in it.
+        """
         index = self._index(name)
         found = []
         for family in _FAMILIES.values():
             for entry in self._do("addresses", self._route.get_addr, family=family, index=index):
                 local = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-                found.append(f"{local}/{entry['prefixlen']}")
+                address = f"{local}/{entry['prefixlen']}"
+                if besides is None or address in besides or not _made_up(entry, local):
+                    found.append(address)
         return found
 
     # Routes
@@ -234,6 +240,12 @@ class Netlink:
         else:
             values |= {"table": routebatch.MAIN, "FRA_SUPPRESS_PREFIXLEN": 0}
         self._do(f"rule {rule.words}", self._route.rule, verb, **values)
+
+
+def _made_up(entry: Any, address: str) -> bool:
+    """Whether an address is a link-local one of the kernel's own making."""
+    origin = entry.get_attr("IFA_PROTO")  # since Linux 5.18
+    return address.startswith("fe80:") and origin in (None, _KERNEL_LINK_LOCAL)
 
 
 def _as_ours(entry: Any, family: int) -> Rule | None:

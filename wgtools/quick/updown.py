@@ -22,7 +22,7 @@ from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import Journal
 from wgtools.quick.linux import link_index
 from wgtools.quick.lock import POLICY, exclusive
-from wgtools.quick.save import compose
+from wgtools.quick.save import saved
 from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS
 
 if TYPE_CHECKING:
@@ -182,10 +182,12 @@ def save(target: Target, talk: Talk) -> None:
 
 def _save(target: Target, config: QuickFile, host: Host) -> None:
     name = target.name
-    text = compose(
+    written = {value.text.lower() for value in config.addresses}
+    text = saved(
+        Document(files.read(target), target.path),
         config,
         ipc.get(name),
-        addresses=host.netlink.addresses(name),
+        addresses=host.netlink.addresses(name, besides=written),
         servers=dns.current_servers(dns.entry_name(name)),
         mtu=host.netlink.mtu(link_index(name)) if config.mtu else 0,
     )

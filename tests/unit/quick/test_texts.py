@@ -12,7 +12,7 @@ from wgtools.conf.quickfile import QuickFile
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, Endpoint, Peer
 from wgtools.quick import dns, engines, firewall, routebatch
-from wgtools.quick.save import compose
+from wgtools.quick.save import saved
 
 ADDRESSES = ["10.0.0.1/24", "10.7.0.1/32", "fd00::1/64"]
 
@@ -99,7 +99,7 @@ def test_userspace_program() -> None:
     )
 
 
-def test_saved_file_holds_the_running_state_and_the_hooks_as_written() -> None:
+def test_file_without_comments_holds_the_running_state_and_the_hooks_as_written() -> None:
     text = "[Interface]\nMTU = 1400\nTable = Off\nDNS = 1.1.1.1, corp.example\nSaveConfig = TRUE\n"
     text += "PostDown = d && x 2>&1 \\\\ %i # t\nPreUp = u\n"
     peer = Peer(
@@ -108,14 +108,16 @@ def test_saved_file_holds_the_running_state_and_the_hooks_as_written() -> None:
         allowed_ips=[AllowedIP.parse("10.0.0.2/32")],
     )
     device = Device("wg0", private_key=Key(bytes(32)), listen_port=5, fwmark=0xCA6C, peers=[peer])
-    saved = compose(
-        QuickFile(Document(text.encode())),
+    document = Document(text.encode())
+    written = saved(
+        document,
+        QuickFile(document),
         device,
         addresses=["10.0.0.1/24", "fd00::1/64"],
         servers=["10.0.0.53"],
         mtu=1333,
     )
-    assert saved.decode() == (
+    assert written.decode() == (
         "[Interface]\nAddress = 10.0.0.1/24\nAddress = fd00::1/64\nDNS = 10.0.0.53\n"
         "DNS = corp.example\nMTU = 1333\nTable = Off\nSaveConfig = true\nPreUp = u\n"
         "PostDown = d && x 2>&1 \\\\ %i # t\nListenPort = 5\nFwMark = 0xca6c\n"

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""A saved file keeps what its author wrote; what changed is changed in place."""
+
+from __future__ import annotations
+
+import pytest
+
+from wgtools.conf import wgconf
+from wgtools.conf.document import Document
+from wgtools.conf.edit import edited, worth_keeping
+from wgtools.conf.quickfile import QuickFile
+from wgtools.keys import Key
+from wgtools.model import AllowedIP, Device, Endpoint, Peer
+
+PRIVATE, ONE, TWO, SHARED = (Key(bytes([n]) * 32) for n in range(1, 5))
+FILE = f"""\
+# Büro
+[Interface]          # home
+  PrivateKey = {PRIVATE.base64()}
+Address=10.0.0.1/24,fd00::1/64 # both
+ListenPort = 51820
+# hooks below
+PostUp = a && b 2>&1 \\\\ # tail
+
+# the server
+[Peer]
+PublicKey = {ONE.base64()}
+Endpoint = vpn.example.org:51820   # by name
+AllowedIPs = 10.0.0.0/8, 192.168.7.5/24
+
+# the laptop
+[Peer]
+PublicKey = {TWO.base64()}
+AllowedIPs = 10.0.0.3/32
+Endpoint=192.0.2.1:7
+PersistentKeepalive = 25 # nat
+"""
+
+
+def device(**changes: object) -> Device:
+    """What is running right after FILE was loaded."""
+    server = Peer(
+        ONE,
+        endpoint=Endpoint("203.0.113.9", 51820),
+        allowed_ips=[AllowedIP.parse("192.168.7.0/24"), AllowedIP.parse("10.0.0.0/8")],
+    )
+    laptop = Peer(
+        TWO,
+        endpoint=Endpoint("192.0.2.1", 7),
+        allowed_ips=[AllowedIP.parse("10.0.0.3/32")],
+        keepalive=25,
+    )
+    made = Device("wg0", private_key=PRIVATE, listen_port=51820, peers=[server, laptop])
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def edit(
+    now: Device,
+    text: str = FILE,
+    addresses: tuple[str, ...] = ("10.0.0.1/24", "fd00::1/64"),
+    dns: tuple[str, ...] = (),
+    mtu: int = 1420,
+) -> str:
+    document = Document(text.encode())
+    return edited(document, now, addresses=[*addresses], dns=[*dns], mtu=mtu).decode()
+
+
+def test_nothing_changed_is_the_same_bytes() -> None:
+    assert edit(device()) == FILE
+
+
+def test_crlf_files_stay_so() -> None:
+    text = FILE.replace("\n", "\r\n")
+    assert edit(device(), text) == text
+    assert edit(device(fwmark=1), text).count("\n") == edit(device(fwmark=1), text).count("\r\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [
+        (FILE, True),
+        ("[Interface]\nPostUp = a # b\n", False),
+        ("[Peer]\nEndpoint = vpn.example.org:1\n", True),
+        ("[Peer]\nEndpoint = [fd00::1]:1\n", False),
+        ("[Peer]\nPublicKey = x # y\n", True),
+    ],
+)
+def test_worth_keeping(text: str, keep: bool) -> None:
+    assert worth_keeping(Document(text.encode())) is keep
+
+
+def test_a_changed_value_keeps_its_line() -> None:
+    laptop = device().peers[1]
+    laptop.keepalive = 30
+    laptop.endpoint = Endpoint("192.0.2.99", 8)
+    laptop.preshared_key = SHARED
+    now = device(listen_port=7, peers=[device().peers[0], laptop])
+    want = FILE.replace("ListenPort = 51820", "ListenPort = 7")
+    want = want.replace("Endpoint=192.0.2.1:7", "Endpoint=192.0.2.99:8")
+    want = want.replace("= 25 # nat", f"= 30 # nat\nPresharedKey = {SHARED.base64()}")
+    assert edit(now) == want
+
+
+def test_new_settings_stand_behind_the_last_one_of_their_section() -> None:
+    text = edit(device(fwmark=0xCA6C), dns=("10.0.0.53",))
+    assert "\\\\ # tail\nDNS = 10.0.0.53\nFwMark = 0xca6c\n\n# the server" in text
+
+
+def test_addresses_that_are_gone_go_and_new_ones_come_below() -> None:
+    text = edit(device(), addresses=("10.0.0.1/24", "10.9.0.1/32"))
+    assert "\nAddress=10.0.0.1/24 # both\nAddress = 10.9.0.1/32\n" in text
+
+
+def test_a_removed_peer_takes_its_comment_along_and_a_new_one_comes_last() -> None:
+    third = Peer(SHARED, allowed_ips=[AllowedIP.parse("10.0.0.4/32")])
+    text = edit(device(peers=[device().peers[1], third]))
+    assert "server" not in text
+    assert "# the laptop\n[Peer]" in text
+    assert text.endswith(f"\n\n[Peer]\nPublicKey = {SHARED.base64()}\nAllowedIPs = 10.0.0.4/32\n")
+
+
+def test_the_mtu_only_where_the_file_has_one() -> None:
+    assert "MTU" not in edit(device())
+    assert "MTU = 1333 # x" in edit(
+        device(), FILE.replace("# hooks", "MTU = 1400 # x\n# h"), mtu=1333
+    )
+
+
+def test_a_cleared_setting_goes() -> None:
+    text = edit(device(), FILE.replace("ListenPort", "FwMark = 5\nListenPort"))
+    assert text == FILE
+
+
+def test_what_is_written_reads_as_what_is_running() -> None:
+    now = device(listen_port=1, fwmark=9, peers=[device().peers[1]])
+    text = edit(now, dns=("1.1.1.1", "corp.example")).encode()
+    config = QuickFile(Document(text))
+    assert [value.text for value in config.dns] == ["1.1.1.1", "corp.example"]
+    change = wgconf.parse(config.wg_document())
+    assert (change.listen_port, change.fwmark, change.private_key) == (1, 9, PRIVATE)
+    assert [peer.public_key for peer in change.peers] == [TWO]
+    assert edit(now, text.decode(), dns=("1.1.1.1", "corp.example")).encode() == text
