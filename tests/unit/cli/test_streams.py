@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""stdout and stderr as bytes, and files read no further than they must be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from wgtools.cli import streams
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    for end in (reader, writer):
+        try:
+            os.close(end)
+        except OSError:  # the test closed it
+            continue
+
+
+def test_text_and_bytes_are_each_others_inverse() -> None:
+    raw = bytes(range(1, 256)) + "\u00fc".encode()
+    assert streams.text(raw).encode("utf-8", "surrogateescape") == raw
+
+
+def test_a_failed_write_is_nobodys_error(capfd: pytest.CaptureFixture[str]) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        streams._write(full, "data")
+    finally:
+        os.close(full)
+    streams._write(full, "data")  # now a closed descriptor
+    assert capfd.readouterr() == ("", "")
+
+
+def test_out_and_err(capfd: pytest.CaptureFixture[str]) -> None:
+    streams.out("a\n")
+    streams.err("b")
+    streams.explain("file:1", "said to nobody: stderr is no terminal")
+    assert capfd.readouterr() == ("a\n", "b\n")
+
+
+def test_read_exactly_puts_short_reads_together(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.write(writer, b"abcdef")
+    assert streams.read_exactly(4, reader) == b"abcd"
+    os.close(writer)
+    assert streams.read_exactly(4, reader) == b"ef"
+
+
+def test_setting_of_an_unset_variable_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WG_COLOR_MODE", raising=False)
+    assert streams.setting(b"WG_COLOR_MODE") == b""
+    monkeypatch.setenv("WG_COLOR_MODE", "always")
+    assert streams.setting(b"WG_COLOR_MODE") == b"always"
