@@ -9,6 +9,7 @@ nftables where there is an `nft`, in one transaction; iptables only where there 
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from wgtools.quick.apply import NOT_FOUND, CommandFailed, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["add", "iptables_text", "nft_text", "remove", "table_name", "tool"]
+__all__ = ["add", "iptables_text", "mark_left_behind", "nft_text", "remove", "table_name", "tool"]
 
 _NFT_FAMILY = {4: "ip", 6: "ip6"}
+_MARK = re.compile(rb"meta mark (0x[0-9a-f]+|[1-9]\d*) ct mark set")
 _IPTABLES = {4: "iptables", 6: "ip6tables"}
 
 
@@ -117,6 +119,21 @@ def remove(name: str, echo: Callable[[str], None]) -> None:
                 failed = failed or error
     if failed:
         raise failed
+
+
+def mark_left_behind(name: str) -> int:
+    """The mark in a table of ours, whoever made it; 0 if there is none."""
+    if not shutil.which("nft"):
+        return 0
+    for family in _NFT_FAMILY.values():
+        argv = ["nft", "list", "table", family, table_name(name)]
+        try:
+            found = _MARK.search(run(argv, capture=True, quiet=True))
+        except CommandFailed:
+            continue
+        if found:
+            return int(found[1], 0)
+    return 0
 
 
 def _remove_tables(name: str, echo: Callable[[str], None]) -> None:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from wgtools import ipc
 from wgtools.errors import AccessError, WgError
 from wgtools.model import DeviceChange
-from wgtools.quick import dns, engines, firewall, hooks, plan, steps
+from wgtools.quick import dns, engines, firewall, hooks, plan, rtnetlink, steps
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.linux import Netlink, link_index
-from wgtools.quick.routebatch import MAIN
 from wgtools.resolve import Resolver, resolve
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Host:
         connected = tuple(self.netlink.connected(name))
         if not any(network.endswith("/0") for network in networks):
             return plan.Running(networks=networks, connected=connected)
-        ours, priorities = self.netlink.rules()
+        ours, priorities = rtnetlink.rules()
         marks = {rule.mark for rule in ours}
         return plan.Running(
             mark=device.fwmark,
@@ -137,7 +136,7 @@ class Host:
 
     def _table_of(self, route: steps.Route) -> int:
         if route.table is None:
-            return MAIN
+            return rtnetlink.MAIN
         return self._table or int(route.table)
 
     @carry_out.register(steps.SetMark)
@@ -146,12 +145,12 @@ class Host:
 
     @carry_out.register(steps.AddRule)
     def _add_rule(self, step: steps.AddRule) -> None:
-        self.netlink.add_rule(step.rule)
+        rtnetlink.add_rule(step.rule)
 
     @carry_out.register(steps.DeleteRule)
     def _delete_rule(self, step: steps.DeleteRule) -> None:
         try:
-            self.netlink.delete_rule(step.rule)
+            rtnetlink.delete_rule(step.rule)
         except AccessError as error:
             if error.errno != errno.ENOENT:
                 raise

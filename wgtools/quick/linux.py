@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Links, addresses, routes and rules of Linux: facts and changes, over rtnetlink.
+"""Links, addresses and routes of Linux: facts and changes, over rtnetlink.
 
-The one place that knows pyroute2 (and the only reason why `wg-quick up` takes 150 ms
-to start; hence it is imported when the first question is asked, not before).  No
-decisions: those are quick/plan.py's.  Errors leave as AccessError with the errno.
+The one place that knows pyroute2, which takes 150 ms to load: hence on the first
+question that needs it, and what `down` needs is in quick/rtnetlink.py.  No decisions:
+those are quick/plan.py's.  Errors leave as AccessError with the errno.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from wgtools.errors import AccessError
-from wgtools.quick import routebatch
-from wgtools.quick.steps import Rule
+from wgtools.quick import rtnetlink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -24,20 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Netlink", "link_index"]
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_INVERT = 0x2  # FIB_RULE_INVERT, linux/fib_rules.h
-_TO_TABLE = 1  # FR_ACT_TO_TBL
-_NO_SUPPRESS = 0xFFFFFFFF
 _KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
 _CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
-# Attributes that every rule may carry without being narrower for it.
-_HARMLESS = {
-    "FRA_TABLE",
-    "FRA_SUPPRESS_PREFIXLEN",
-    "FRA_PROTOCOL",
-    "FRA_PRIORITY",
-    "FRA_FWMARK",
-    "FRA_FWMASK",
-}
 
 
 def link_index(name: str) -> int:
@@ -94,7 +81,7 @@ class Netlink:
         return True
 
     def delete_link(self, name: str) -> None:
-        self._do(f"link {name}", self._route.link, "del", index=self._index(name))
+        rtnetlink.delete_link(self._index(name), name)
 
     def link_up(self, name: str, mtu: int) -> None:
         what = f"MTU {mtu} of {name}"
@@ -143,14 +130,14 @@ class Netlink:
     # Routes
 
     def add_routes(self, name: str, routes: Iterable[tuple[str, int]]) -> None:
-        routebatch.add_routes(list(routes), self._index(name))
+        rtnetlink.add_routes(list(routes), self._index(name))
 
     def connected(self, name: str) -> list[str]:
         """Networks of the main table's routes on this link."""
         index = self._index(name)
         found = []
         for family, number in _FAMILIES.items():
-            for entry in self._routes(number, table=routebatch.MAIN, oif=index):
+            for entry in self._routes(number, table=rtnetlink.MAIN, oif=index):
                 anywhere = "0.0.0.0" if family == 4 else "::"
                 found.append(f"{entry.get_attr('RTA_DST') or anywhere}/{entry['dst_len']}")
         return found
@@ -158,14 +145,11 @@ class Netlink:
     def table_in_use(self, table: int) -> bool:
         return any(self._routes(family, table=table) for family in _FAMILIES.values())
 
-    def tables_through(self, name: str) -> set[int]:
-        """Tables other than main and local that hold a route through this link."""
+    def leads_through(self, table: int, name: str) -> bool:
+        """Whether the table holds a route through this link."""
         index = link_index(name)
-        if not index:
-            return set()
-        entries = [e for f in _FAMILIES.values() for e in self._routes(f, oif=index)]
-        tables = {int(e.get_attr("RTA_TABLE") or e["table"]) for e in entries}
-        return {table for table in tables if table not in (253, 254, 255)}
+        families = _FAMILIES.values() if index else ()
+        return any(self._routes(family, table=table, oif=index) for family in families)
 
     def _routes(self, family: int, **narrowed: int) -> list[Any]:
         try:
@@ -194,7 +178,7 @@ class Netlink:
 
     def default_mtu(self) -> int:
         """The same of the first IPv4 default route of the main table."""
-        for entry in self._routes(socket.AF_INET, table=routebatch.MAIN):
+        for entry in self._routes(socket.AF_INET, table=rtnetlink.MAIN):
             if entry["dst_len"] == 0:
                 return self._route_mtu(entry)
         return 0
@@ -205,66 +189,11 @@ class Netlink:
         link = entry.get_attr("RTA_OIF")
         return int(fixed or (self.mtu(link) if link else 0))
 
-    # Rules
-
-    def rules(self) -> tuple[list[Rule], dict[int, list[int]]]:
-        """The rules that have the shape of ours, and the priorities of all, in order."""
-        ours: list[Rule] = []
-        priorities: dict[int, list[int]] = {4: [], 6: []}
-        for family, number in _FAMILIES.items():
-            for entry in self._rules(number):
-                priorities[family].append(entry.get_attr("FRA_PRIORITY") or 0)
-                rule = _as_ours(entry, family)
-                if rule is not None:
-                    ours.append(rule)
-        return ours, priorities
-
-    def _rules(self, family: int) -> list[Any]:
-        try:
-            return self._do("rules", self._route.get_rules, family=family)
-        except AccessError as error:
-            if error.errno in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
-                return []
-            raise
-
-    def add_rule(self, rule: Rule) -> None:
-        self._rule("add", rule)
-
-    def delete_rule(self, rule: Rule) -> None:
-        self._rule("del", rule)
-
-    def _rule(self, verb: str, rule: Rule) -> None:
-        values: dict[str, int] = {"family": _FAMILIES[rule.family], "priority": rule.priority}
-        if rule.mark:
-            values |= {"fwmark": rule.mark, "table": rule.mark, "flags": _INVERT}
-        else:
-            values |= {"table": routebatch.MAIN, "FRA_SUPPRESS_PREFIXLEN": 0}
-        self._do(f"rule {rule.words}", self._route.rule, verb, **values)
-
 
 def _made_up(entry: Any, address: str) -> bool:
     """Whether an address is a link-local one of the kernel's own making."""
     origin = entry.get_attr("IFA_PROTO")  # since Linux 5.18
     return address.startswith("fe80:") and origin in (None, _KERNEL_LINK_LOCAL)
-
-
-def _as_ours(entry: Any, family: int) -> Rule | None:
-    """The rule if nothing but our own two shapes fits it."""
-    names = {name for name, _ in entry["attrs"]} - _HARMLESS
-    plain = not (entry["src_len"] or entry["dst_len"] or entry["tos"] or names - {"UNKNOWN"})
-    if not plain or entry["action"] != _TO_TABLE:
-        return None
-    priority = entry.get_attr("FRA_PRIORITY") or 0
-    table = entry.get_attr("FRA_TABLE") or entry["table"]
-    suppress = entry.get_attr("FRA_SUPPRESS_PREFIXLEN")
-    suppress = _NO_SUPPRESS if suppress is None else suppress
-    mark, mask = entry.get_attr("FRA_FWMARK") or 0, entry.get_attr("FRA_FWMASK")
-    inverted = bool(entry["flags"] & _INVERT)
-    if mark and mark == table and mask == 0xFFFFFFFF and inverted and suppress == _NO_SUPPRESS:
-        return Rule(family, priority, mark)
-    if not mark and not inverted and table == routebatch.MAIN and suppress == 0:
-        return Rule(family, priority)
-    return None
 
 
 def _netlink_error() -> type[Exception]:

@@ -14,7 +14,7 @@ from wgtools import ipc
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.errors import ConfigError, WgError
-from wgtools.quick import dns, files, hooks, plan
+from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
 from wgtools.quick.apply import Transaction
 from wgtools.quick.check import Checked, ConfigErrors, check, table_names
 from wgtools.quick.host import Host
@@ -108,7 +108,9 @@ def down(target: Target, talk: Talk) -> None:
         journal = Journal(name)
         try:
             here = name in ipc.list_devices()
-            if not here and (link_index(name) or not journal.undos):
+            traces = bool(here or journal.undos)
+            mark = 0 if traces or link_index(name) else firewall.mark_left_behind(name)
+            if not here and (link_index(name) or not (traces or mark)):
                 raise _not_wireguard(name)
             transaction = Transaction(
                 host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal
@@ -116,7 +118,7 @@ def down(target: Target, talk: Talk) -> None:
             before, teardown, after = plan.down(
                 config,
                 name,
-                rules=_own_rules(host, journal, name, here),
+                rules=_own_rules(host, journal, name, here=here, mark=mark),
                 link=here,
                 save=bool(config.saves),
                 dns_entry=_dns_entry(journal, name),
@@ -134,13 +136,19 @@ def down(target: Target, talk: Talk) -> None:
             host.netlink.close()
 
 
-def _own_rules(host: Host, journal: Journal, name: str, here: bool) -> list[Rule]:
-    """Our rules by the journal, or by the marks and tables that lead into the link."""
-    present, _ = host.netlink.rules()
+def _own_rules(host: Host, journal: Journal, name: str, *, here: bool, mark: int) -> list[Rule]:
+    """Our rules by the journal, or by the marks and tables that lead into the link.
+
+    `mark` is one that is known to be ours, 0 for none.
+    """
+    present, _ = rtnetlink.rules()
     noted = [undo.rule for undo in journal.undos if isinstance(undo, DeleteRule)]
-    marks = {rule.mark for rule in noted if rule.mark} | host.netlink.tables_through(name)
-    if here:
-        marks.add(ipc.get(name).fwmark)
+    marks = {mark, *(rule.mark for rule in noted)}
+    unknown = {rule.mark for rule in present} - marks - {0}
+    if unknown and here:
+        device_mark = ipc.get(name).fwmark
+        through = host.netlink.leads_through
+        marks |= {mark for mark in unknown if mark == device_mark or through(mark, name)}
     found = plan.find_rules(present, marks - {0})
     return found + [rule for rule in noted if rule in present and rule not in found]
 
@@ -155,7 +163,7 @@ def _repair(journal: Journal, host: Host, talk: Talk) -> None:
     leftovers: list[Step] = [undo for undo in journal.undos if not isinstance(undo, DeleteLink)]
     if leftovers:
         talk.say("[!] The interface was not taken down properly: cleaning up first.")
-        present, _ = host.netlink.rules()
+        present, _ = rtnetlink.rules()
         transaction = Transaction(host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal)
         transaction.attempt(
             undo

@@ -11,8 +11,9 @@ from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, Endpoint, Peer
-from wgtools.quick import dns, engines, firewall, routebatch
+from wgtools.quick import dns, engines, firewall, rtnetlink
 from wgtools.quick.save import saved
+from wgtools.quick.steps import Rule
 
 ADDRESSES = ["10.0.0.1/24", "10.7.0.1/32", "fd00::1/64"]
 
@@ -67,7 +68,7 @@ def test_resolvconf_prefix(order: bytes, prefix: str) -> None:
 
 
 def test_route_message_of_ipv4_to_the_byte() -> None:
-    got = routebatch.encode("10.5.0.0/16", 3, 254, 7, ack=True)
+    got = rtnetlink.encode_route("10.5.0.0/16", 3, 254, 7, ack=True)
     want = struct.pack("=IHHII", 52, 24, 0x605, 7, 0)
     want += struct.pack("=8BI", 2, 16, 0, 0, 254, 3, 253, 1, 0)
     want += struct.pack("=HH4s", 8, 1, bytes([10, 5, 0, 0]))
@@ -76,7 +77,7 @@ def test_route_message_of_ipv4_to_the_byte() -> None:
 
 
 def test_route_message_of_an_ipv6_default_in_a_large_table() -> None:
-    got = routebatch.encode("::/0", 3, 51820, 0, ack=False)
+    got = rtnetlink.encode_route("::/0", 3, 51820, 0, ack=False)
     want = struct.pack("=IHHII", 44, 24, 0x601, 0, 0)
     want += struct.pack("=8BI", 10, 0, 0, 0, 252, 3, 0, 1, 0)
     want += struct.pack("=HHI", 8, 4, 3) + struct.pack("=HHI", 8, 15, 51820)
@@ -85,7 +86,7 @@ def test_route_message_of_an_ipv6_default_in_a_large_table() -> None:
 
 def test_route_message_needs_a_network() -> None:
     with pytest.raises(ValueError, match="not a network"):
-        routebatch.encode("10.5/16", 3, 254, 0, ack=False)
+        rtnetlink.encode_route("10.5/16", 3, 254, 0, ack=False)
 
 
 def test_userspace_program() -> None:
@@ -125,3 +126,46 @@ def test_file_without_comments_holds_the_running_state_and_the_hooks_as_written(
         f"[Peer]\nPublicKey = {peer.public_key.base64()}\n"
         "AllowedIPs = 10.0.0.2/32\nEndpoint = 192.0.2.1:51820\n"
     )
+
+
+MARK, SUPPRESS = Rule(6, 32765, 51820), Rule(4, 32764)
+
+
+def rule_body(rule: Rule, *, more: bytes = b"", **header: int) -> bytes:
+    """A rule as the kernel reports it: the mask is filled in, so is the protocol."""
+    body = bytearray(rtnetlink.encode_rule(rule))
+    for name, value in header.items():
+        body[{"dst": 1, "src": 2, "tos": 3, "action": 7, "flags": 8}[name]] = value
+    if rule.mark:
+        body += struct.pack("=HHI", 8, 16, 0xFFFFFFFF) + struct.pack("=HHI", 8, 14, 0xFFFFFFFF)
+    return bytes(body) + struct.pack("=HHB3x", 5, 21, 0) + more
+
+
+@pytest.mark.parametrize("rule", [MARK, SUPPRESS], ids=lambda rule: rule.words)
+def test_rules_of_ours_are_recognised(rule: Rule) -> None:
+    assert rtnetlink.decode_rule(rule_body(rule), rule.family) == (rule.priority, rule)
+
+
+@pytest.mark.parametrize("rule", [MARK, SUPPRESS], ids=lambda rule: rule.words)
+@pytest.mark.parametrize(
+    ("more", "header"),
+    [
+        (b"", {"src": 32}),
+        (b"", {"dst": 8}),
+        (b"", {"tos": 4}),
+        (b"", {"action": 7}),
+        (b"", {"flags": 1}),
+        (struct.pack("=HH4s", 8, 3, b"eth0"), {}),
+        (struct.pack("=HHB3x", 5, 22, 6), {}),
+        (struct.pack("=HHI", 8, 14, 8), {}),
+        (struct.pack("=HHI", 8, 15, 99), {}),
+    ],
+)
+def test_narrower_rules_are_somebody_elses(rule: Rule, more: bytes, header: dict[str, int]) -> None:
+    body = rule_body(rule, more=more, **header)
+    assert rtnetlink.decode_rule(body, rule.family) == (rule.priority, None)
+
+
+def test_attributes_of_newer_kernels_narrow_nothing() -> None:
+    body = rule_body(MARK, more=struct.pack("=HHI", 8, 29, 0))
+    assert rtnetlink.decode_rule(body, 6) == (32765, MARK)
