@@ -203,6 +203,19 @@ class Handshake:
             raise Refused(Drop.REPLAYED_HANDSHAKE)
         return stamp
 
+    def answer(self, stamp: bytes) -> Handshake:
+        """A handshake of its own for the answer to an initiation of that timestamp.
+
+        Ours, if one is under way, goes on: when both ends call at the same moment, both
+        calls succeed, where other engines lose both and try again after five seconds
+        (docs/decisions/0010).
+        """
+        self.greatest_stamp = stamp
+        answer = Handshake(self.remote_static)
+        answer.psk = self.psk
+        answer._static_static = self._static_static
+        return answer
+
     def consume_initiation(self, identity: Identity, opened: Opened, stamp: bytes) -> None:
         """Take up an initiation that `authenticate` has accepted."""
         self._move(Step.CONSUME_INITIATION)

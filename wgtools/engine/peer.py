@@ -131,10 +131,10 @@ class Peer:
     def remove(self) -> None:
         self.state = MOVES[self.state, Move.REMOVE]
         self._forget()
-        self.timers.planned = OFF
 
     def _forget(self) -> None:
         self.timers.stop()
+        self.timers.planned = OFF
         self._erase()
         self._initiation_sent = self._initiation_taken = _NEVER
 
@@ -333,18 +333,17 @@ class Peer:
         if now.mono - self._initiation_taken < 1 / INITIATIONS_PER_SECOND:
             raise Refused(Drop.HANDSHAKE_FLOOD)
         self._initiation_taken = now.mono
-        self._drop_handshake()
-        self.handshake.consume_initiation(context.identity, opened, stamp)
+        answer = self.handshake.answer(stamp)
+        answer.consume_initiation(context.identity, opened, stamp)
         self.heard_from(arrival, now)
         index = context.indices.new_handshake(self)
         try:
-            body = self.handshake.create_response(index=index, ephemeral=context.entropy(32))
+            body = answer.create_response(index=index, ephemeral=context.entropy(32))
         except Refused:
             context.indices.forget(index)
-            self.handshake.clear()
             raise
         self._initiation_sent = now.mono  # the other side asks already: no need to ask too
-        self._derive(Rotation.DERIVED_AS_RESPONDER, index, now)
+        self._derive(answer, Rotation.DERIVED_AS_RESPONDER, index, now)
         self._send_message(body, now)
         context.agenda.plan(self)
 
@@ -356,20 +355,20 @@ class Peer:
             raise Refused(Drop.UNEXPECTED_RESPONSE)
         self.handshake.consume_response(context.identity, message)
         self.heard_from(arrival, now)
-        self._derive(Rotation.DERIVED_AS_INITIATOR, index, now)
+        self.handshake.local_index = None
+        self._derive(self.handshake, Rotation.DERIVED_AS_INITIATOR, index, now)
         self._complete(now, initiator=True)
         self.send_keepalive(now)  # confirms the session to the other side, if no data does
         context.agenda.plan(self)
 
-    def _derive(self, rotation: Rotation, index: int, now: Now) -> None:
+    def _derive(self, handshake: Handshake, rotation: Rotation, index: int, now: Now) -> None:
         session: Session[Peer] = Session(
             self,
-            keys=self.handshake.derive_keys(),
+            keys=handshake.derive_keys(),
             local_index=index,
-            remote_index=self.handshake.remote_index,
+            remote_index=handshake.remote_index,
             created=now.mono,
         )
-        self.handshake.local_index = None
         self._context.indices.promote(index, session)
         self._rotate(rotation, session)
         self.timers.session_derived(now.mono)
