@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from tests.golden.shapes import named_wg
 from tests.golden.worker import to_bytes
 from tests.golden.world import World
+from wgtools.inet import PORT_MAX, port_number
 
 Case = dict[str, Any]
 Run = Callable[[Case], Case]
@@ -113,7 +114,11 @@ HOSTS = st.one_of(
     st.sampled_from(["fe80::1%lo", "[fe80::1%1]", "[fe80::1%77]", "fe80::1%nosuch", "::1%lo"]),
     st.sampled_from(["ff02::1%lo", "nosuch.test", "[::1", "a]", "1", "1.2.3.4.5", "2130706433"]),
 )
-ENDPOINTS = st.tuples(HOSTS, st.sampled_from([":", ":", ":", ""]), PORTS).map("".join)
+ENDPOINTS = (
+    st.tuples(HOSTS, st.sampled_from([":", ":", ":", ""]), PORTS)
+    .map("".join)
+    .filter(lambda text: (port_number(text.rpartition(":")[2].encode()) or 0) <= PORT_MAX)
+)
 RESOLVING = st.one_of(
     st.tuples(st.ip_addresses(v=4).map(str), st.integers(0, 65535).map(":{}".format)),
     st.tuples(st.ip_addresses(v=6).map("[{}]".format), st.integers(0, 65535).map(":{}".format)),

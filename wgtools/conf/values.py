@@ -185,8 +185,9 @@ def _decimal(text: bytes, limit: int) -> int | None:
     """A number of plain ASCII digits, any zeros in front; None above `limit`."""
     if not text.isdigit():
         return None
-    significant = text.lstrip(b"0")
-    if len(significant) > 10:  # int() balks at thousands of digits
-        return None
-    number = int(significant or b"0")
+    if len(text) > 10:  # int() balks at thousands of digits
+        text = text.lstrip(b"0") or b"0"
+        if len(text) > 10:
+            return None
+    number = int(text)
     return number if number <= limit else None

@@ -106,6 +106,7 @@ class _Reply:
             self.complete = True
 
     def _lines(self, lines: list[bytes]) -> None:
+        """Take whole lines, without their LF."""
         raise NotImplementedError
 
 
@@ -250,10 +251,12 @@ def _number(text: bytes, limit: int) -> int:
         raise _Bad(EPROTO)
     if len(text) > 19:  # int() balks at thousands of digits
         text = text.lstrip(b"0")[:21] or b"0"
-    number = min(int(text), _ULONG_MAX)
-    if number > limit:
+    number = int(text)
+    if number <= limit:
+        return number
+    if limit < _ULONG_MAX:
         raise _Bad(EPROTO)
-    return number
+    return _ULONG_MAX
 
 
 def _signed(text: bytes) -> int:

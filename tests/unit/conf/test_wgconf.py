@@ -12,6 +12,7 @@ from wgtools.conf.document import Document
 from wgtools.conf.hints import hint
 from wgtools.conf.writer import write
 from wgtools.errors import ConfigError
+from wgtools.inet import ntop
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, DeviceChange, Endpoint, HostPort, Peer, PeerChange
 
@@ -154,7 +155,9 @@ NETWORKS = st.lists(
     ),
     max_size=4,
 )
-ENDPOINTS = st.builds(Endpoint, st.ip_addresses().map(str), st.integers(0, 65535))
+ENDPOINTS = st.builds(
+    Endpoint, st.ip_addresses().map(lambda address: ntop(address.packed)), st.integers(0, 65535)
+)
 PEERS = st.builds(
     Peer,
     KEYS,

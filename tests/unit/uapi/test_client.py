@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wgtools.inet import ntop
 from wgtools.keys import Key
 from wgtools.model import (
     AllowedIP,
@@ -223,7 +224,9 @@ NETWORKS = st.one_of(
     st.builds(AllowedIP, st.binary(min_size=4, max_size=4), st.integers(0, 32), st.booleans()),
     st.builds(AllowedIP, st.binary(min_size=16, max_size=16), st.integers(0, 128), st.booleans()),
 )
-ENDPOINTS = st.builds(Endpoint, st.ip_addresses().map(str), st.integers(0, 65535))
+ENDPOINTS = st.builds(
+    Endpoint, st.ip_addresses().map(lambda address: ntop(address.packed)), st.integers(0, 65535)
+)
 PORTS = st.integers(0, 65535)
 CLAMPED = st.binary(min_size=32, max_size=32).map(Key.from_entropy)
 
