@@ -133,3 +133,14 @@ def test_any_net_header(
     assert bytes(raw[-16:]) == spare, "the spare bytes come back as they were"
     joined.run()
     assert not b.engine.counters.keys() - {Drop.BAD_INNER, Drop.BAD_SOURCE}
+
+
+def test_a_flood_of_rubbish_takes_no_room() -> None:
+    joined = _shaken()
+    engine = joined.hosts[1].engine
+    index = joined.seen[1].data[4:8]  # B's own, as anyone on the way can read it
+    data = (bytes([4, 0, 0, 0]) + index + bytes(1444)) * 44
+    for _ in range(2000):  # 128 MB without the shell ever draining
+        engine.datagrams_received(data, 1452, ("198.51.100.1", 1), None, joined.clock.now)
+    assert engine.counters == {Drop.BAD_TAG: 88_000}
+    assert engine._context.outbox._used < 1 << 16

@@ -81,6 +81,14 @@ class Outbox:
         self._used = start + size
         return self._view, start
 
+    def give_back(self, view: memoryview, start: int, end: int) -> None:
+        """Of the room that ends at `end` in `view`, what lies behind `start` was not needed.
+
+        So a flood of rubbish takes no room at all.  Harmless if others have come after.
+        """
+        if view is self._view and self._used == end:
+            self._used = start
+
     def _turn(self, size: int) -> None:
         self._close_run()
         self._filled += self._used

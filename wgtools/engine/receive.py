@@ -124,6 +124,7 @@ class Receiver:
         counters = context.counters
         total = len(view)
         plain, at = context.outbox.room(total)
+        reserved = at + total
         run: _Run | None = None
         spans: list[tuple[int, int]] = []
         for start in range(0, total, size):
@@ -159,6 +160,7 @@ class Receiver:
                 if length:
                     spans.append((at, length))
                     at = end
+        context.outbox.give_back(plain, at, reserved)
         _settle(run, address, sticky, now)
         if spans:
             coalesce(plain, spans, context.outbox.frames, udp=self._coalesce_udp)
