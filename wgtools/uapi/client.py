@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The client's half of the UAPI text protocol: requests out, replies in.
 
-No sockets: whoever has one writes what `encode_set` gives and feeds a reply what it
+No sockets: whoever has one writes what `encode_set` yields and feeds a reply what it
 reads, in pieces of any size.  A reply never raises; it ends with a `status`, an errno
 (WG_COMPAT 12).
 """
@@ -17,7 +17,7 @@ from wgtools.model import AllowedIP, Device, Endpoint, HostPort, Peer
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from wgtools.model import DeviceChange, PeerChange
 
@@ -25,13 +25,14 @@ __all__ = ["GET_REQUEST", "GetReply", "SetReply", "encode_set"]
 
 GET_REQUEST = b"get=1\n\n"
 
+_PIECE = 4096  # lines: some 150 KB of a request at a time
 _INT_MAX = 2**31 - 1
 _LONG_MAX = 2**63 - 1
 _ULONG_MAX = 2**64 - 1
 
 
-def encode_set(change: DeviceChange) -> bytes:
-    """The request for `change`, whose endpoints are all resolved."""
+def encode_set(change: DeviceChange) -> Iterator[bytes]:
+    """The request for `change`, whose endpoints are all resolved, in pieces."""
     lines = ["set=1"]
     if change.private_key is not None:
         lines.append("private_key=" + change.private_key.hex())
@@ -43,7 +44,15 @@ def encode_set(change: DeviceChange) -> bytes:
         lines.append("replace_peers=true")
     for peer in change.peers:
         _encode_peer(peer, lines)
+        if len(lines) > _PIECE:
+            lines.append("")
+            yield _encode(lines)
+            lines = []
     lines.append("\n")
+    yield _encode(lines)
+
+
+def _encode(lines: list[str]) -> bytes:
     return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 

@@ -19,7 +19,7 @@ from wgtools.uapi.client import GET_REQUEST, GetReply, SetReply, encode_set
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["SOCKET_DIRECTORY", "Backend"]
 
@@ -69,7 +69,7 @@ class Backend:
             public_key=_public_key,
             resolve=_resolve,
         )
-        self._exchange(name, GET_REQUEST, reply)
+        self._exchange(name, (GET_REQUEST,), reply)
         return reply.device
 
     def set(self, name: str, change: DeviceChange) -> None:
@@ -119,7 +119,7 @@ class Backend:
             _unlink(path)
             raise
 
-    def _exchange(self, name: str, request: bytes, reply: GetReply | SetReply) -> None:
+    def _exchange(self, name: str, request: Iterable[bytes], reply: GetReply | SetReply) -> None:
         try:
             connection = self._open(name)
             try:
@@ -134,15 +134,16 @@ class Backend:
             raise _error(reply.status)
 
 
-def _send(connection: _socket.socket, request: bytes) -> None:
-    try:  # noqa: SIM105  # contextlib is slow to import
-        connection.sendall(request, _QUIETLY)
+def _send(connection: _socket.socket, request: Iterable[bytes]) -> None:
+    try:
+        for piece in request:
+            connection.sendall(piece, _QUIETLY)
     except (BrokenPipeError, ConnectionResetError):
         pass  # a daemon may answer and hang up on the first line it dislikes: read on
 
 
 def _unlink(path: bytes) -> None:
-    try:  # noqa: SIM105
+    try:  # noqa: SIM105  # contextlib is slow to import
         os.unlink(path)
     except OSError:
         pass  # somebody else was faster, or may not: it stays dead

@@ -74,7 +74,7 @@ def test_request_in_the_one_order() -> None:
         replace_peers=True,
         peers=[peer, PeerChange(B, remove=True, keepalive=5)],
     )
-    assert encode_set(change).decode() == (
+    assert b"".join(encode_set(change)).decode() == (
         f"set=1\nprivate_key={B.hex()}\nlisten_port=0\nfwmark=51966\nreplace_peers=true\n"
         f"public_key={A.hex()}\nupdate_only=true\npreshared_key={B.hex()}\nendpoint=[::1]:5\n"
         "persistent_keepalive_interval=0\nreplace_allowed_ips=true\nallowed_ip=0.0.0.0/0\n"
@@ -83,13 +83,21 @@ def test_request_in_the_one_order() -> None:
 
 
 def test_request_of_nothing() -> None:
-    assert encode_set(DeviceChange()) == b"set=1\n\n"
+    assert b"".join(encode_set(DeviceChange())) == b"set=1\n\n"
+
+
+@pytest.mark.parametrize("count", [4094, 4095, 4096, 4097, 10_000])
+def test_long_requests_come_in_pieces_of_whole_lines(count: int) -> None:
+    *pieces, last = encode_set(DeviceChange(peers=[PeerChange(A)] * count))
+    line = f"public_key={A.hex()}\n".encode()
+    assert b"".join([*pieces, last]) == b"set=1\n" + line * count + b"\n"
+    assert all(piece.endswith(b"\n") for piece in pieces)
 
 
 def test_unresolved_endpoint_is_a_mistake_of_ours() -> None:
     peer = PeerChange(A, endpoint=HostPort(b"a", b"1", b"a:1"))
     with pytest.raises(AssertionError):
-        encode_set(DeviceChange(peers=[peer]))
+        list(encode_set(DeviceChange(peers=[peer])))
 
 
 @pytest.mark.parametrize(
@@ -269,7 +277,9 @@ CHANGES = st.builds(
 @given(CHANGES, st.lists(st.integers(0, 5000), max_size=5))
 def test_our_server_reads_every_request_of_ours(change: DeviceChange, cuts: list[int]) -> None:
     reader = RequestReader()
-    requests = [r for piece in pieces(encode_set(change), cuts) for r in reader.feed(piece)]
+    requests = [
+        r for piece in pieces(b"".join(encode_set(change)), cuts) for r in reader.feed(piece)
+    ]
     assert [(r.errno, r.change) for r in requests] == [(0, change)]
     assert [r.is_get for r in reader.feed(GET_REQUEST)] == [True]
 
