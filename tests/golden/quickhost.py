@@ -20,6 +20,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ Json = Any
 BASE = Path("/run/qcase")  # the recorded hooks and commands name it
 BIN = BASE / "bin"
 LOGS = {name: BASE / f"{name}.log" for name in ("hook", "resolvconf", "sudo")}
+NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 SYSCTLS = (
     "net.ipv4.conf.all.src_valid_mark",
@@ -503,6 +505,42 @@ def play(case: Json, programs: dict[str, str], probe: str) -> list[Json]:
         }
         results.append(result)
     return results
+
+
+def play_apart(case: Json, programs: dict[str, str], probe: str) -> list[Json]:
+    """The same in namespaces of its own.  Raises RuntimeError with what was said."""
+    with tempfile.TemporaryDirectory(prefix="wg-quick-case-") as directory:
+        job = Path(directory, "job.json")
+        job.write_text(json.dumps({"case": case, "programs": programs, "probe": probe}))
+        done = subprocess.run(
+            ["unshare", *NAMESPACES, sys.executable, __file__, job],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        answer: list[Json] = json.loads(job.read_text())
+        return answer
+
+
+def missing_tools() -> str:
+    """Why no case can run here, or nothing."""
+    if os.geteuid() != 0:
+        return "wg-quick's hosts are namespaces: run as root"
+    wanted = (
+        "unshare",
+        "nsenter",
+        "ip",
+        "nft",
+        "xtables-legacy-multi",
+        "setpriv",
+        "sysctl",
+        "bash",
+    )
+    lacking = [tool for tool in wanted if not shutil.which(tool, path=SYSTEM_PATH)]
+    return f"wg-quick's hosts need {', '.join(lacking)}" if lacking else ""
 
 
 if __name__ == "__main__":

@@ -10,18 +10,16 @@ better than either on purpose; docs/decisions/0020 says why.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.golden.quickhost import missing_tools, play_apart
 
 Json = Any
 
@@ -40,47 +38,25 @@ DEPARTURES = {
     "save-drops-comments": [(0, True), (0, False)],
 }
 CLEAN = ("addrs", "routes4", "routes6", "rules4", "rules6", "nft", "iptables", "wg", "sockets")
-NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
-
-
-def play(case: Json) -> list[Json]:
-    """Run the case on a throw-away host.  Raises RuntimeError with what it said."""
-    programs = {
-        "wg-quick": str(SCRIPTS / "wg-quick"),
-        "wg": str(SCRIPTS / "wg"),
-        # Only reached through WG_QUICK_USERSPACE_IMPLEMENTATION: ours needs no PATH.
-        "wireguard-go": str(SCRIPTS / "wgtools-engine"),
-    }
-    with tempfile.TemporaryDirectory(prefix="wg-quick-case-") as directory:
-        job = Path(directory, "job.json")
-        job.write_text(
-            json.dumps({"case": case, "programs": programs, "probe": str(SCRIPTS / "wg")})
-        )
-        done = subprocess.run(
-            ["unshare", *NAMESPACES, sys.executable, HERE / "quickhost.py", job],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-2000:])
-        answer: list[Json] = json.loads(job.read_text())
-        return answer
+PROGRAMS = {
+    "wg-quick": str(SCRIPTS / "wg-quick"),
+    "wg": str(SCRIPTS / "wg"),
+    # Only reached through WG_QUICK_USERSPACE_IMPLEMENTATION: ours needs no PATH.
+    "wireguard-go": str(SCRIPTS / "wgtools-engine"),
+}
 
 
 @pytest.fixture(scope="session")
 def results(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[Json]]]]:
     """All collected cases, under way in the background from the first one's start."""
-    if os.geteuid() != 0:
-        pytest.skip("recorded wg-quick cases make namespaces: run as root")
-    for tool in ("unshare", "nft", "xtables-legacy-multi", "setpriv", "sysctl", "bash"):
-        if not shutil.which(tool, path="/usr/sbin:/sbin:/usr/bin:/bin"):
-            pytest.skip(f"recorded wg-quick cases need {tool}")
+    if why := missing_tools():
+        pytest.skip(why)
     ids = {item.name for item in request.session.items}
     wanted = [case for case in CASES if f"test_recorded_case[{case['id']}]" in ids]
     with ThreadPoolExecutor(WORKERS) as pool:
-        yield {case["id"]: pool.submit(play, case) for case in wanted}
+        yield {
+            case["id"]: pool.submit(play_apart, case, PROGRAMS, PROGRAMS["wg"]) for case in wanted
+        }
         pool.shutdown(cancel_futures=True)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from wgtools.cli import streams
 from wgtools.errors import ConfigError, WgError
 
+__all__ = ["main"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from wgtools.quick.files import Target
-
-__all__ = ["main"]
 
 _VERBS = ("up", "down", "save", "strip")
 _HELP = ("--help", "-h", "help")
@@ -47,7 +47,12 @@ def _act(program: str, verb: str, word: str) -> int:
     try:
         if verb != "strip" and os.getuid() != 0:
             return _elevate(program, verb, word)
-        target = files.locate(word)
+        try:
+            target = files.locate(word)
+        except WgError:
+            if verb == "down" and files.is_name(word) and _down_by_journal(program, word):
+                return 0
+            raise
         if target.world_accessible:
             streams.err(f"Warning: `{target.path}' is world accessible")
         if verb == "strip":
@@ -61,6 +66,12 @@ def _act(program: str, verb: str, word: str) -> int:
 
     getattr(updown, verb)(target, _Talk(program))
     return 0
+
+
+def _down_by_journal(program: str, name: str) -> bool:
+    from wgtools.quick import updown
+
+    return updown.down_by_journal(name, _Talk(program))
 
 
 def _strip(target: Target) -> bytes:

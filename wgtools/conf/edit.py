@@ -11,8 +11,6 @@ file written from scratch would lose.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wgtools.conf import values, wgconf
 from wgtools.conf.document import Document, Line
 from wgtools.conf.writer import write
@@ -20,12 +18,13 @@ from wgtools.errors import ConfigError
 from wgtools.inet import pton
 from wgtools.model import AllowedIP, Device, HostPort
 
+__all__ = ["edited", "worth_keeping"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wgtools.model import Peer, PeerChange
-
-__all__ = ["edited", "worth_keeping"]
 
 _SPACE = b" \t\r\v\f"
 _HOOKS = (b"preup", b"postup", b"predown", b"postdown")

@@ -12,14 +12,13 @@ leaves as str with bytes that are not UTF-8 as surrogate escapes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wgtools.conf.document import Document
 
+__all__ = ["HOOKS", "QuickFile", "Value"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from wgtools.conf.document import Line
-
-__all__ = ["HOOKS", "QuickFile", "Value"]
 
 _BLANK = b" \t"
 _SPACE = b" \t\r\v\f"  # the C locale's, less LF, which ends the line

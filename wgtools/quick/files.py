@@ -7,27 +7,27 @@ the old file or the new one, readable by its owner alone from the first byte.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from dataclasses import dataclass
 
 from wgtools.errors import WgError
 
-__all__ = ["Target", "locate", "read", "replace"]
+__all__ = ["Target", "is_name", "locate", "read", "replace"]
 
 DIRECTORY = "/etc/wireguard"
 _NAME_BYTES = 15  # IFNAMSIZ less the NUL
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=+.-")
 
 
-@dataclass(frozen=True, slots=True)
 class Target:
     """A configuration: `name` of the interface from the path as given, `path` resolved."""
 
-    name: str
-    path: str
-    world_accessible: bool = False
+    __slots__ = ("name", "path", "world_accessible")
+
+    def __init__(self, name: str, path: str, *, world_accessible: bool = False) -> None:
+        self.name = name
+        self.path = path
+        self.world_accessible = world_accessible
 
 
 def is_name(word: str) -> bool:
@@ -58,7 +58,8 @@ def locate(word: str) -> Target:
         raise WgError(f"`{name}' cannot be the name of an interface")
     resolved = os.path.realpath(path)
     directory = os.stat(os.path.dirname(resolved))
-    return Target(name, resolved, bool(found.st_mode & directory.st_mode & 0o007))
+    shared = found.st_mode & directory.st_mode & 0o007
+    return Target(name, resolved, world_accessible=bool(shared))
 
 
 def _missing_hint(word: str) -> str:
@@ -95,20 +96,21 @@ def replace(path: str, data: bytes, temporary: str = "") -> None:
     The temporary file lies beside it; an old one, left by a crash, goes first.
     """
     temporary = temporary or f"{path}.tmp"
-    with contextlib.suppress(FileNotFoundError):
+    if os.path.lexists(temporary):
         os.unlink(temporary)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(temporary, flags, 0o600)
+    done = False
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
+        done = True
+    finally:
+        if not done and os.path.lexists(temporary):
             os.unlink(temporary)
-        raise
     directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)

@@ -2,9 +2,10 @@
 """What has been done to the host for an interface, on disk before it is done.
 
 One small JSON file per interface and network namespace under /run/wgtools, 0600,
-written whole and fsynced each time.  It holds the steps that undo things, never a
-key.  While an interface is up it stays; `down`, or an `up` that finds it without its
-link, works it off.  A host where it cannot be written gets a warning, not a refusal.
+written whole and fsynced each time.  It holds the steps that undo things, and the Down
+hooks for the day when the configuration is gone; never a key.  While an interface is
+up it stays; `down`, or an `up` that finds it without its link, works it off.  A host
+where it cannot be written gets a remark, not a refusal.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ class Journal:
         self._path = os.path.join(directory, f"{name}@{_namespace()}.json")
         self.undos: list[Step] = []
         self.config_file = ""
+        self.hooks: dict[str, list[str]] = {}
         self.problem = ""  # why it cannot be written, once that is known
         self._load()
 
-    def begin(self, config_file: str) -> None:
+    def begin(self, config_file: str, hooks: dict[str, list[str]]) -> None:
         self.config_file = config_file
+        self.hooks = hooks
         self.undos = []
 
     def add(self, undo: Step) -> None:
@@ -65,6 +68,7 @@ class Journal:
             if record["boot"] == _boot():
                 self.undos = [_step(item) for item in record["undo"]]
                 self.config_file = record["file"]
+                self.hooks = record["hooks"]
         except (OSError, ValueError, KeyError, TypeError):
             self.undos = []  # nothing there, or nothing that we could have written
 
@@ -72,6 +76,7 @@ class Journal:
         record = {
             "boot": _boot(),
             "file": self.config_file,
+            "hooks": self.hooks,
             "undo": [{"do": type(undo).__name__, **asdict(undo)} for undo in self.undos],
         }
         if self.problem:

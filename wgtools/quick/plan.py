@@ -147,16 +147,15 @@ def down(
     """Three parts: what may still call it off, the tearing down, the hooks after it.
 
     A failure in the first leaves all as it is; one in the second never keeps a later
-    step from being tried.
+    step from being tried.  No `dns_entry`, no DNS.
     """
-    servers, _ = split_dns(value.text for value in config.dns)
     before = hooks(config, "predown", name) if link else []
     if save and link:
         before.append(Save(name))
     teardown: list[Step] = [DeleteRule(rule) for rule in rules]
     if link:
         teardown.append(DeleteLink(name))
-    if servers:
+    if dns_entry:
         teardown.append(RemoveDNS(dns_entry))
     teardown.append(RemoveFirewall(name))
     return before, teardown, hooks(config, "postdown", name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from wgtools import ipc
 from wgtools.conf.document import Document
-from wgtools.conf.quickfile import QuickFile
+from wgtools.conf.quickfile import QuickFile, Value
 from wgtools.errors import ConfigError, WgError
 from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
 from wgtools.quick.apply import Transaction
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from wgtools.quick.files import Target
     from wgtools.quick.steps import Rule, Step
 
-__all__ = ["Talk", "down", "load", "save", "strip", "up"]
+__all__ = ["Talk", "down", "down_by_journal", "load", "save", "strip", "up"]
+
+_DOWN_HOOKS = ("predown", "postdown")
 
 
 class Talk(Protocol):
@@ -69,7 +71,10 @@ def up(target: Target, talk: Talk) -> None:
                 hint = f"to take it down first, type: wg-quick down {name}"
                 raise WgError(f"`{name}' already exists", hint=hint)
             _repair(journal, host, talk)
-            journal.begin(target.path)
+            journal.begin(
+                target.path,
+                {kind: [hook.text for hook in config.hooks[kind]] for kind in _DOWN_HOOKS},
+            )
             transaction = Transaction(
                 host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal
             )
@@ -99,10 +104,26 @@ def _go_up(
 
 def down(target: Target, talk: Talk) -> None:
     """Take the interface down, and whatever is left of it if it is gone.  Raises WgError."""
-    name = target.name
     config = load(target)
     if config.saves is None:
         _refuse_save_config(config)
+    _down(target, config, talk)
+
+
+def down_by_journal(name: str, talk: Talk) -> bool:
+    """The same for an interface whose file is gone; False if we know nothing about it."""
+    journal = Journal(name)
+    if not journal.undos:
+        return False
+    config = QuickFile(Document(b"", journal.config_file))
+    for kind in _DOWN_HOOKS:
+        config.hooks[kind] = [Value(text) for text in journal.hooks.get(kind, [])]
+    _down(files.Target(name, journal.config_file), config, talk)
+    return True
+
+
+def _down(target: Target, config: QuickFile, talk: Talk) -> None:
+    name = target.name
     with interrupts.noted(), exclusive(name):
         host = _host(target, config, talk, None)
         journal = Journal(name)
@@ -121,7 +142,7 @@ def down(target: Target, talk: Talk) -> None:
                 rules=_own_rules(host, journal, name, here=here, mark=mark),
                 link=here,
                 save=bool(config.saves),
-                dns_entry=_dns_entry(journal, name),
+                dns_entry=_dns_entry(config, journal, name),
             )
             transaction.apply(before)
             interrupts.check()
@@ -142,7 +163,7 @@ def _own_rules(host: Host, journal: Journal, name: str, *, here: bool, mark: int
     `mark` is one that is known to be ours, 0 for none.
     """
     present, _ = rtnetlink.rules()
-    noted = [undo.rule for undo in journal.undos if isinstance(undo, DeleteRule)]
+    noted = _noted_rules(host, journal, here=here)
     marks = {mark, *(rule.mark for rule in noted)}
     unknown = {rule.mark for rule in present} - marks - {0}
     if unknown and here:
@@ -153,9 +174,27 @@ def _own_rules(host: Host, journal: Journal, name: str, *, here: bool, mark: int
     return found + [rule for rule in noted if rule in present and rule not in found]
 
 
-def _dns_entry(journal: Journal, name: str) -> str:
-    entries = [undo.entry for undo in journal.undos if isinstance(undo, RemoveDNS)]
-    return entries[0] if entries else dns.entry_name(name)
+def _noted_rules(host: Host, journal: Journal, *, here: bool) -> list[Rule]:
+    """The journal's rules, but for those that another tunnel has made its own since.
+
+    The routes of a lost link are lost with it: a table that holds some is somebody's.
+    """
+    noted = [undo.rule for undo in journal.undos if isinstance(undo, DeleteRule)]
+    marks = {rule.mark for rule in noted} - {0}
+    lost = set() if here else {mark for mark in marks if host.netlink.table_in_use(mark)}
+    foreign = {(rule.family, rule.priority) for rule in noted if rule.mark in lost}
+    return [
+        rule
+        for rule in noted
+        if not {(rule.family, rule.priority), (rule.family, rule.priority + 1)} & foreign
+    ]
+
+
+def _dns_entry(config: QuickFile, journal: Journal, name: str) -> str:
+    """The entry to remove: the one that was added, or the one the file would add."""
+    noted = [undo.entry for undo in journal.undos if isinstance(undo, RemoveDNS)]
+    servers, _ = plan.split_dns(value.text for value in config.dns)
+    return noted[0] if noted else dns.entry_name(name) if servers else ""
 
 
 def _repair(journal: Journal, host: Host, talk: Talk) -> None:
@@ -163,12 +202,12 @@ def _repair(journal: Journal, host: Host, talk: Talk) -> None:
     leftovers: list[Step] = [undo for undo in journal.undos if not isinstance(undo, DeleteLink)]
     if leftovers:
         talk.say("[!] The interface was not taken down properly: cleaning up first.")
-        present, _ = rtnetlink.rules()
+        ours = _noted_rules(host, journal, here=False)
         transaction = Transaction(host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal)
         transaction.attempt(
             undo
             for undo in reversed(leftovers)
-            if not isinstance(undo, DeleteRule) or undo.rule in present
+            if not isinstance(undo, DeleteRule) or undo.rule in ours
         )
         journal.erase()
 

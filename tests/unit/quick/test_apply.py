@@ -111,13 +111,14 @@ def test_optional_steps_only_warn(journal: Journal) -> None:
 
 def test_journal_survives_its_process(tmp_path: Path) -> None:
     first = Journal("wg0", str(tmp_path))
-    first.begin("/etc/wireguard/wg0.conf")
+    first.begin("/etc/wireguard/wg0.conf", {"predown": ["x"]})
     for undo in UNDOS:
         first.add(undo)
     first.remove(DeleteRule(MARK))
     again = Journal("wg0", str(tmp_path))
     assert again.undos == [UNDOS[0], UNDOS[2], UNDOS[3]]
     assert again.config_file == "/etc/wireguard/wg0.conf"
+    assert again.hooks == {"predown": ["x"]}
     assert Journal("wg1", str(tmp_path)).undos == []
     (file,) = tmp_path.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
