@@ -4,4 +4,4 @@
 from wgtools.cli.wg import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

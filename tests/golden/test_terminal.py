@@ -87,3 +87,10 @@ def test_no_standard_streams_at_all() -> None:
     assert subprocess.run([*closing, "genkey"], check=False).returncode == 0
     assert subprocess.run([*closing, "pubkey"], check=False).returncode == 1
     assert subprocess.run([*closing, "nonsense"], check=False).returncode == 1
+
+
+def test_as_a_module_it_is_the_same_command() -> None:
+    command = [sys.executable, "-m", "wgtools", "genkey", "superfluous"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"Usage: ")
