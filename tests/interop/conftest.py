@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.interop.hosts import C_WG, Host, cable
+from tests.interop.hosts import C_WG, Host, Hosts, cable
 
 HERE = Path(__file__).parent
 
@@ -32,9 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and reason:
             item.add_marker(pytest.mark.skip(reason=reason))
-
-
-Hosts = Callable[[str], Host]
 
 
 @pytest.fixture

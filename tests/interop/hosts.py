@@ -192,3 +192,6 @@ def cable(a: Host, b: Host, *, link: str = "eth0") -> None:
     a.ip(f"link add {link} netns {a.pid} type veth peer name {link} netns {b.pid}")
     for host in (a, b):
         host.ip(f"link set {link} up")
+
+
+Hosts = Callable[[str], Host]  # the fixture `host`

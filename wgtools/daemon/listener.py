@@ -104,8 +104,8 @@ class Listener:
     def __init__(self, sock: socket.socket, path: str) -> None:
         self.socket = sock
         self.path = path
-        self._identity = _identity(path)
         self._inotify = _watch(os.path.dirname(path))
+        self._identity = _identity(path)  # after the watch began: no removal goes unnoticed
 
     def watch_fileno(self) -> int:
         """Readable when the file may be gone; -1 where nothing tells and one must look."""
@@ -116,7 +116,7 @@ class Listener:
         if self._inotify >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._inotify, 65536)
-        return _identity(self.path) != self._identity
+        return self._identity is None or _identity(self.path) != self._identity
 
     def close(self) -> None:
         """Stop listening; remove the file if it is still ours."""

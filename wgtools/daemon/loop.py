@@ -58,7 +58,8 @@ class Loop:
             listener.socket, self._selector, self, log=log, mono=lambda: self._now.mono
         )
         self._watch(self._tun.fileno(), self._tun_ready)
-        self._watch(self._tun.watch_fileno(), self._link_changed)
+        self._watched = self._tun.watch_fileno()
+        self._watch(self._watched, self._link_changed)
         self._watch(listener.watch_fileno(), self._listener_touched)
         self._needs_looks = self._tun.watch_fileno() < 0 or listener.watch_fileno() < 0
         interface.sockets_changed = self._sockets_changed
@@ -84,7 +85,8 @@ class Loop:
     def run(self) -> str:
         """Until told to stop, or the interface or the control socket is taken away; why."""
         try:
-            self._interface.refresh()
+            self._refresh()
+            self._listener_touched(0)
             while self._stop is None:
                 self._turn()
         except TunGone:
@@ -128,7 +130,7 @@ class Loop:
             self._interface.open()
         if self._needs_looks and self._next_look <= mono:
             self._next_look = mono + _LOOK
-            self._interface.refresh()
+            self._refresh()
             self._listener_touched(0)
         if self._log.is_debug and self._next_report <= mono:
             self._next_report = mono + _REPORT
@@ -189,7 +191,15 @@ class Loop:
     def _link_changed(self, _events: int) -> None:
         if self._tun.watched() and self._interface.udp is not None:
             self._interface.udp.forget_sources()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Follow the link; its watch may have become another one, or be about to."""
+        if self._watched >= 0:
+            self._selector.unregister(self._watched)
         self._interface.refresh()
+        self._watched = self._tun.watch_fileno()
+        self._watch(self._watched, self._link_changed)
 
     def _listener_touched(self, _events: int) -> None:
         if self._listener.is_gone():

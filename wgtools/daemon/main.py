@@ -132,8 +132,10 @@ def _run(options: Options) -> int:
     from wgtools.daemon.listener import adopt_listener, open_listener
     from wgtools.daemon.log import Log, level_of
     from wgtools.daemon.process import become_daemon, signal_pipe
+    from wgtools.daemon.tun import TunGone
     from wgtools.daemon.tun.linux import adopt_tun, create_tun
 
+    signals = signal_pipe()  # first of all: nothing may be left behind from here on
     tun = create_tun(options.name) if options.tun_fd is None else adopt_tun(options.tun_fd)
     log = Log(tun.name, level_of(options.log_level))
     listener = None
@@ -145,9 +147,11 @@ def _run(options: Options) -> int:
         if options.name_file:
             _write_name(options.name_file, tun.name)
         loop = _loop(tun, listener, log)
-        loop.stop_when_readable(signal_pipe(), "told to by a signal")
+        loop.stop_when_readable(signals, "told to by a signal")
         ready = -1 if options.foreground else become_daemon(keep_output=options.keep_output)
         _serve(loop, log, ready)
+    except TunGone:
+        log.debug("Shutting down: the interface is gone")
     except OSError as e:
         raise WgError(f"Cannot go on: {e.strerror}") from e
     finally:

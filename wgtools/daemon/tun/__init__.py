@@ -68,7 +68,10 @@ class Tun(Protocol):
         """
 
     def link(self) -> Link:
-        """The interface as it is now.  Raises TunGone."""
+        """The interface as it is now.  `watch_fileno` may be another one afterwards.
+
+        Raises TunGone.
+        """
 
     def close(self) -> None:
         """Give the interface back, which removes it.  Harmless when done before."""

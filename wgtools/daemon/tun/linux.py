@@ -8,6 +8,7 @@ network namespace, and then the ear moves after it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -120,12 +121,14 @@ class LinuxTun:
         self.can_udp_offload = self._offload(_TCP_OFFLOADS | _UDP_OFFLOADS)
         if not self.can_udp_offload and not self._offload(_TCP_OFFLOADS):
             self._offload(0)
+        self._has_left = False
         self._home: int | None = None  # our own network namespace, once the interface left it
         self._query = socket.socket(
             socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET, socket.SOCK_DGRAM
         )
         self._ear = _open_ear()
         self._index = socket.if_nametoindex(name)
+        self._link = self._look()
 
     def _identify(self) -> tuple[str, int]:
         raw, flags = struct.unpack("16sH22x", fcntl.ioctl(self._fd, _TUNGETIFF, bytes(_IFREQ_SIZE)))
@@ -171,7 +174,7 @@ class LinuxTun:
         """See Tun.  A bounded number of messages at a time; what overflowed counts as a change."""
         if self._ear is None:
             return False
-        routes = left = False
+        routes = False
         for _ in range(32):
             try:
                 data = self._ear.recv(65536)
@@ -182,13 +185,13 @@ class LinuxTun:
                 continue
             kinds = list(_messages(data))
             routes = routes or any(kind not in (_RTM_NEWLINK, _RTM_DELLINK) for kind, _ in kinds)
-            left = left or (_RTM_DELLINK, self._index) in kinds
-        if left:
-            self._follow()
+            if (_RTM_DELLINK, self._index) in kinds:
+                self._has_left = True
         return routes
 
     def _follow(self) -> None:
         """Our link has left this namespace: find out where to, and listen there."""
+        self._has_left = False
         self.name, _ = self._identify_or_gone()
         try:
             there = fcntl.ioctl(self._fd, _TUNGETDEVNETNS)
@@ -208,10 +211,9 @@ class LinuxTun:
             return
         finally:
             os.close(there)
-        if self._ear is not None and ear is not None:
-            # The same number must stay readable: the loop has it in its selector.
-            os.dup2(ear.fileno(), self._ear.fileno(), inheritable=False)
-            ear.close()
+        if self._ear is not None:
+            self._ear.close()
+        self._ear = ear
         self._query.close()
         self._query, self._index = query, index
 
@@ -222,14 +224,22 @@ class LinuxTun:
             raise TunGone from e
 
     def link(self) -> Link:
+        if self._has_left:
+            self._follow()
+        try:
+            self._link = self._look()
+        except OSError:
+            # In no sight, yet not gone: it has left, which may be seen before it is told.
+            self._follow()
+            with contextlib.suppress(OSError):
+                self._link = self._look()
+        return self._link
+
+    def _look(self) -> Link:
         self.name, _ = self._identify_or_gone()  # `ip link set NAME name OTHER` is allowed
         request = _ifreq(os.fsencode(self.name))
-        try:
-            flags = struct.unpack_from("16xH", fcntl.ioctl(self._query, _SIOCGIFFLAGS, request))[0]
-            mtu = struct.unpack_from("16xi", fcntl.ioctl(self._query, _SIOCGIFMTU, request))[0]
-        except OSError as e:
-            self._identify_or_gone()
-            raise TunGone from e
+        (flags,) = struct.unpack_from("16xH", fcntl.ioctl(self._query, _SIOCGIFFLAGS, request))
+        (mtu,) = struct.unpack_from("16xi", fcntl.ioctl(self._query, _SIOCGIFMTU, request))
         return Link(up=bool(flags & _IFF_UP), mtu=mtu)
 
     def set_mtu(self, mtu: int) -> None:
