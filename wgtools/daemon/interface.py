@@ -93,6 +93,8 @@ class Interface:
 
     def close(self) -> None:
         self.retry_at = None
+        if self.udp is not None:
+            self._port = self.udp.port  # a port once had is asked for again, and shown meanwhile
         self._use(None)
 
     def _use(self, udp: UDPSockets | None) -> None:
