@@ -432,6 +432,11 @@ class Peer:
     def timer_due(self, now: Now) -> None:
         """Do what has come due, then be planned anew."""
         timers = self.timers
+        # First, or after a long sleep it would wipe the handshake that the others begin.
+        if timers.erase_keys <= now.mono:
+            timers.erase_keys = OFF
+            self._erase()
+            self._context.outbox.event(KeysErased(self.key))
         if timers.retransmit <= now.mono:
             timers.retransmit = OFF
             self._retransmit(now)
@@ -449,10 +454,6 @@ class Peer:
             timers.persistent = OFF
             self.send_keepalive(now)
             timers.anything_passed(now.mono)  # also when nothing could be sent
-        if timers.erase_keys <= now.mono:
-            timers.erase_keys = OFF
-            self._erase()
-            self._context.outbox.event(KeysErased(self.key))
         self._context.agenda.plan(self)
 
     def _retransmit(self, now: Now) -> None:

@@ -128,7 +128,7 @@ class Receiver:
         run: _Run | None = None
         spans: list[tuple[int, int]] = []
         for start in range(0, total, size):
-            stop = min(start + size, total)
+            stop = start + size if start + size < total else total  # min() costs a call
             if stop - start < KEEPALIVE_SIZE:
                 counters[Drop.MALFORMED] += 1
                 continue
@@ -184,11 +184,11 @@ class Receiver:
         version = plain[at] >> 4
         size = end - at
         if version == 4 and size >= 20:
-            length = int.from_bytes(plain[at + 2 : at + 4], "big")
+            length = plain[at + 2] << 8 | plain[at + 3]
             source = bytes(plain[at + 12 : at + 16])
             shortest = 20
         elif version == 6 and size >= 40:
-            length = int.from_bytes(plain[at + 4 : at + 6], "big") + 40
+            length = (plain[at + 4] << 8 | plain[at + 5]) + 40
             source = bytes(plain[at + 8 : at + 24])
             shortest = 40
         else:

@@ -77,7 +77,7 @@ def send_packets(
         length = stop - start
         pad = -length % PADDING_MULTIPLE
         if length + pad > mtu:
-            pad = padding(length, mtu)
+            pad = mtu - length if length <= mtu else padding(length, mtu)
         if pad:
             covered = bytes(frame[stop : stop + pad])
             frame[stop : stop + pad] = _ZEROS[:pad]

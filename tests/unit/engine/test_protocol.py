@@ -228,6 +228,21 @@ def test_keys_are_erased_after_nine_minutes() -> None:
         assert host.engine.next_deadline() is None
 
 
+def test_waking_after_a_day_does_everything_once() -> None:
+    joined = pair(keepalive=25)
+    a, b = joined.hosts
+    joined.wait(1.0)
+    before = len(joined.seen)
+    joined.clock.advance(86400.0)
+    for host in joined.hosts:
+        host.engine.timer_due(joined.clock.now)
+    joined.run()
+    assert [one.data[0] for one in joined.seen[before:]].count(1) <= 2
+    joined.send(a, packet(0))
+    joined.run()
+    assert b.packets == [packet(0)]
+
+
 def test_a_replayed_initiation_is_refused() -> None:
     joined = pair()
     a, b = joined.hosts
