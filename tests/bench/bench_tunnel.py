@@ -14,7 +14,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.interop.hosts import OURS, WIREGUARD_GO, Host, cable, wait_for
+from tests.interop.hosts import OURS, WIREGUARD_GO, Host, cable, wait_for, why_not
 from tests.interop.tunnel import INNER4, Tunnel, throughput
 
 
@@ -57,5 +57,7 @@ def main(seconds: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    if reason := why_not():
+        sys.exit(f"cannot measure tunnels: {reason}")
     words = [int(word) for word in sys.argv[1:]]
     main(*(words + [5, 3][len(words) :]))

@@ -3,28 +3,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from tests.interop.hosts import C_WG, Host, Hosts, cable
+from tests.interop.hosts import Host, Hosts, cable, why_not
 
 HERE = Path(__file__).parent
-
-
-def why_not() -> str:
-    """What this machine lacks for the tier; empty if nothing."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    if not os.path.exists("/dev/net/tun"):
-        return "no /dev/net/tun"
-    for tool in ("ip", "unshare", "nsenter", "ping", "iperf3", "wireguard-go", C_WG):
-        if shutil.which(tool) is None:
-            return f"{tool} is not installed"
-    return ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,18 @@ _HOLD = (
     "mount -t tmpfs run /run && mount -t sysfs sys /sys 2>/dev/null; ip link set lo up;"
     " echo ready; exec sleep 100000"
 )
+
+
+def why_not() -> str:
+    """What this machine lacks for the tier; empty if nothing."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if not os.path.exists("/dev/net/tun"):
+        return "no /dev/net/tun"
+    for tool in ("ip", "unshare", "nsenter", "ping", "iperf3", "wireguard-go", C_WG):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
+    return ""
 
 
 def wait_for(what: str, true: Callable[[], object], *, seconds: float = 10.0) -> None:

@@ -156,6 +156,14 @@ def test_mtu_edges(pair: Pair, mtu: int) -> None:
     assert a.ping(INNER4[1], "-M", "dont", "-s", str(min(largest * 2, 65507)), count=1) == 1
 
 
+def test_packet_that_fits_no_datagram_is_lost_and_nothing_else(pair: Pair) -> None:
+    tunnel = Tunnel(*pair)
+    tunnel.up((OURS, OURS), mtu=65535)
+    assert tunnel.a.ping(INNER4[1], "-s", "65428", count=1) == 1
+    assert tunnel.a.ping(INNER4[1], "-s", "65507", "-W", "1", count=2) == 0
+    both_ways(tunnel)
+
+
 @pytest.mark.parametrize("kinds", MIXED)
 def test_full_sized_packets_with_wireguard_go(pair: Pair, kinds: tuple[str, str]) -> None:
     tunnel = Tunnel(*pair)

@@ -60,6 +60,7 @@ class Interface:
         self._port = 0  # as configured; 0 is any
         self._fwmark = 0
         self._is_up = False
+        self._has_said_no_mark = False
         self._mtu = 0
 
     # -------------------------------------------------------------- the link
@@ -107,6 +108,9 @@ class Interface:
                 f"UDP port {udp.port}, IPv6 {_yes(udp.has_ipv6)}, GRO {_yes(udp.has_gro)}, "
                 f"GSO {_yes(udp.has_gso)}"
             )
+            if not udp.can_mark and not self._has_said_no_mark:
+                self._has_said_no_mark = True
+                self._log.error("No privilege to set a fwmark: it cannot be used")
 
     # -------------------------------------------------------------- what clients ask
 

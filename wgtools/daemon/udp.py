@@ -92,6 +92,7 @@ class UDPSockets:
         self.troubles: Counter[str] = Counter()  # by errno name
         self.has_gso = True
         self.has_gro = False
+        self.can_mark = False
         self._no_gso_to: set[Address] = set()
         self._stickies: dict[tuple[int, bytes], Sticky] = {}
         self._segment: dict[int, _Control] = {}
@@ -102,6 +103,8 @@ class UDPSockets:
         try:
             for sock in self.sockets:
                 self._prepare(sock)
+            # Setting none needs the same privilege: without it we want to know, no more.
+            self.can_mark = _option(self.sockets[0], socket.SOL_SOCKET, _SO_MARK, 0)
             if fwmark:
                 self.set_fwmark(fwmark)
         except OSError:

@@ -103,6 +103,7 @@ class FakeUDP:
         self.sent: list[object] = []
         self.troubles: Counter[str] = Counter()
         self.has_ipv6 = self.has_gro = self.has_gso = True
+        self.can_mark = True
         self.is_closed = False
         self.forgotten = 0
 
@@ -139,6 +140,7 @@ class Bench:
         self.engine = FakeEngine()
         self.opened: list[FakeUDP] = []
         self.open_error = 0
+        self.can_mark = True
         self.listener = open_listener("wg0", directory=str(directory))
         self.interface = Interface(
             self.tun,
@@ -154,6 +156,7 @@ class Bench:
         if self.open_error:
             raise OSError(self.open_error, os.strerror(self.open_error))
         self.opened.append(FakeUDP(port, fwmark))
+        self.opened[-1].can_mark = self.can_mark
         return self.opened[-1]
 
     @property
@@ -302,6 +305,15 @@ def test_port_taken_when_the_interface_comes_up_is_tried_again(down: Bench) -> N
     down.clock.mono += 5
     down.turn()
     assert down.udp.port == 40000
+
+
+def test_without_privilege_there_is_no_mark_and_it_says_so_once(down: Bench) -> None:
+    down.can_mark = False
+    for _ in range(2):
+        for up in (True, False):
+            down.tun.set_link(up=up)
+            down.turn()
+    assert sum("No privilege to set a fwmark" in line for line in down.lines) == 1
 
 
 def test_vanished_tun_is_an_orderly_exit(bench: Bench) -> None:

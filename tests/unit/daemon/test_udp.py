@@ -161,6 +161,9 @@ def test_mark_without_privilege_is_refused_and_nothing_stays_open() -> None:
     with pytest.raises(PermissionError):
         host.sockets(fwmark=1)
     assert host.open == set()
+    assert not host.sockets().can_mark  # none is no error
+    host.forbidden_options = set()
+    assert host.sockets().can_mark
 
 
 def test_kernel_without_offloads_is_no_error() -> None:

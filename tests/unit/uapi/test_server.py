@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, DeviceChange, Endpoint, Peer, PeerChange
@@ -184,6 +186,40 @@ def test_cut_anywhere_it_says_the_same() -> None:
     reader = RequestReader()
     requests = [request for byte in text for request in reader.feed(bytes([byte]))]
     assert [request.change for request in requests] == whole
+
+
+LINES = st.sampled_from(
+    [
+        "get=1",
+        "set=1",
+        "",
+        PEER.strip(),
+        "public_key=",
+        "private_key=zz",
+        "listen_port=1",
+        "fwmark=x",
+        "allowed_ip=::/0",
+        "=",
+        "endpoint=[::1]:1",
+        "replace_peers=true",
+        "remove=true",
+        "protocol_version=1",
+        "update_only",
+    ]
+)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.lists(LINES, max_size=30).map(lambda lines: "\n".join(lines).encode()),
+    )
+)
+def test_whatever_comes_is_answered_and_never_raised(data: bytes) -> None:
+    for request in RequestReader().feed(data):
+        assert (request.change is not None) + request.is_get + bool(request.errno) <= 1
+        if request.last:
+            break
 
 
 def test_midway_until_the_empty_line() -> None:
