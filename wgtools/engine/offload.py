@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wgtools.engine.events import Buffer
-
 __all__ = ["NET_HEADER", "NET_HEADER_SIZE", "checksum_of", "complete_checksum", "segments"]
 
 NET_HEADER = Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
@@ -50,7 +48,7 @@ _UDP_CHECKSUM_OFFSET = 6
 _CUTS = tuple((bits, (1 << bits) - 1) for bits in (240 * 24, 240 * 12, 240 * 6, 240 * 3))
 
 
-def checksum_of(data: Buffer) -> int:
+def checksum_of(data: bytes | memoryview) -> int:
     """The sum of the 16-bit words of `data` modulo 65535; an odd byte counts as a high one.
 
     Folding first is worth it: one division of 1,400 bytes takes twice as long as all this.
