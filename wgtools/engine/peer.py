@@ -8,7 +8,6 @@ which address is the device's.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum, unique
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,6 @@ from wgtools.engine.constants import (
     REKEY_AFTER_TIME,
     REKEY_ON_RECEIVE_TIME,
     REKEY_TIMEOUT,
-    STAGED_BYTES,
-    STAGED_BYTES_ALL,
-    STAGED_PACKETS,
 )
 from wgtools.engine.cookie import CookieJar
 from wgtools.engine.events import (
@@ -36,6 +32,7 @@ from wgtools.engine.events import (
 )
 from wgtools.engine.noise import Handshake, Opened, Refused
 from wgtools.engine.session import Keyring, Rotation, Session
+from wgtools.engine.staging import Staging
 from wgtools.engine.timers import OFF, Timers
 
 if TYPE_CHECKING:
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["MOVES", "Move", "Peer", "PeerState"]
 
 _NEVER = float("-inf")
-_KEEPALIVE = bytearray()  # staged in place of a packet: only a sign of life is owed
 
 
 @unique
@@ -84,7 +80,6 @@ class Peer:
         "_initiation_taken",
         "_jar",
         "_staged",
-        "_staged_bytes",
         "address",
         "handshake",
         "handshake_ns",
@@ -112,8 +107,7 @@ class Peer:
         self.unsettled = False  # sent data in this turn
         self._context = context
         self._jar: CookieJar | None = None
-        self._staged: deque[bytearray] = deque()
-        self._staged_bytes = 0
+        self._staged = Staging(context)
         self._initiation_sent = _NEVER
         self._initiation_taken = _NEVER
 
@@ -175,7 +169,7 @@ class Peer:
         session = self.keyring.current
         count = end // size + 1 if size else 1
         if session is None or self._staged or not session.can_send(now.mono, count):
-            self._stage(bytearray(frame[: end + PADDING_MULTIPLE]))
+            self._staged.put(bytearray(frame[: end + PADDING_MULTIPLE]))
             self.flush(now)
             return
         self._transmit(session, frame, end, address)
@@ -209,37 +203,17 @@ class Peer:
         self.timers.anything_passed(now.mono)
         self.timers.anything_sent()
         self.timers.data_sent(now.mono)
+        self._keep_fresh_sending(now)
+        self._context.agenda.plan(self)
+
+    def _keep_fresh_sending(self, now: Now) -> None:
+        """Whitepaper 6.2: after any transport packet, keepalives too, was sent."""
         session = self.keyring.current
         if session is not None and (
             session.sent > REKEY_AFTER_MESSAGES
             or (session.initiator and now.mono - session.created >= REKEY_AFTER_TIME)
         ):
-            self.send_initiation(now)  # plans the agenda too
-        self._context.agenda.plan(self)
-
-    def _stage(self, frame: bytearray) -> None:
-        """Keep a frame until there are keys; the oldest make room."""
-        self._staged.append(frame)
-        self._staged_bytes += len(frame)
-        self._context.staged_bytes += len(frame)
-        while self._staged and (
-            len(self._staged) > STAGED_PACKETS
-            or self._staged_bytes > STAGED_BYTES
-            or self._context.staged_bytes > STAGED_BYTES_ALL
-        ):
-            self._unstage()
-            self._context.counters[Drop.STAGED_OVERFLOW] += 1
-
-    def _unstage(self) -> bytearray:
-        frame = self._staged.popleft()
-        self._staged_bytes -= len(frame)
-        self._context.staged_bytes -= len(frame)
-        return frame
-
-    def _drop_staged(self, reason: Drop) -> None:
-        while self._staged:
-            if self._unstage():
-                self._context.counters[reason] += 1
+            self.send_initiation(now)
 
     def flush(self, now: Now) -> None:
         """Send what is staged, or ask for the keys it needs."""
@@ -249,7 +223,7 @@ class Peer:
             if session is None or not session.can_send(now.mono, 1 << 16):
                 self.send_initiation(now)
                 return
-            frame = self._unstage()
+            frame = self._staged.take()
             if self.address is None:
                 self._context.counters[Drop.NO_ENDPOINT] += 1
             elif frame:
@@ -261,7 +235,7 @@ class Peer:
     def send_keepalive(self, now: Now) -> None:
         """A sign of life, unless something better is already waiting to go."""
         if not self._staged:
-            self._staged.append(_KEEPALIVE)
+            self._staged.put(b"")
         self.flush(now)
 
     def _send_empty(self, session: Session[Peer], address: Address, now: Now) -> None:
@@ -270,6 +244,7 @@ class Peer:
         )
         self.timers.anything_passed(now.mono)
         self.timers.anything_sent()
+        self._keep_fresh_sending(now)
         self._context.agenda.plan(self)
 
     # --- shaking hands ---
@@ -412,10 +387,10 @@ class Peer:
             self.flush(now)
         if content:
             self.timers.data_received(now.mono)
-        self._keep_fresh(now)
+        self._keep_fresh_receiving(now)
         self._context.agenda.plan(self)
 
-    def _keep_fresh(self, now: Now) -> None:
+    def _keep_fresh_receiving(self, now: Now) -> None:
         """Whitepaper 6.2: ask for new keys while an answer can still use the old ones."""
         session = self.keyring.current
         if (
@@ -465,14 +440,14 @@ class Peer:
             return
         self._context.outbox.event(HandshakeFailed(self.key, timers.attempts + 1))
         timers.keepalive = OFF
-        self._drop_staged(Drop.STAGED_EXPIRED)
+        self._staged.drop(Drop.STAGED_EXPIRED)
         if timers.erase_keys == OFF:
             timers.session_derived(now.mono)  # wipe the partial exchange in time
 
     def _erase(self) -> None:
         self._drop_handshake()
         self._rotate(Rotation.ERASED)
-        self._drop_staged(Drop.STAGED_EXPIRED)
+        self._staged.drop(Drop.STAGED_EXPIRED)
 
 
 class Arrival:

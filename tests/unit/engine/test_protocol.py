@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wgtools.engine.constants import ERASE_KEYS_TIME, STAGED_PACKETS
+from wgtools.engine.constants import (
+    ERASE_KEYS_TIME,
+    REKEY_AFTER_MESSAGES,
+    STAGED_PACKETS,
+)
 from wgtools.engine.events import Drop, HandshakeCompleted, HandshakeFailed, KeysErased
 from wgtools.testing.link import Flying, Link, frame, pair
 from wgtools.testing.packets import ipv4, net_header, tcp, udp, with_pseudo_sum
@@ -182,6 +186,35 @@ def test_a_receiver_that_initiated_asks_before_the_session_dies() -> None:
     assert [one.data[0] for one in joined.seen[before:]] == [4, 4, 1, 2, 4]
 
 
+def test_keepalives_alone_keep_the_keys_fresh() -> None:
+    joined = pair(keepalive=25)
+    joined.wait(6.0)
+    before = len(joined.seen)
+    joined.wait(1000.0)
+    later = joined.seen[before:]
+    assert 14 <= len([one for one in later if one.data[0] == 1]) <= 18, "two ends, every 125 s"
+    for host in joined.hosts:
+        assert not host.engine.counters
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+def test_either_end_asks_for_new_keys_after_many_messages(initiator: bool) -> None:
+    joined = pair()
+    a, b = joined.hosts
+    joined.send(a, packet(0))
+    joined.run()
+    joined.wait(10.0)
+    sender = a if initiator else b
+    (peer,) = sender.engine._peers.values()
+    assert peer.keyring.current is not None
+    peer.keyring.current.sent = REKEY_AFTER_MESSAGES
+    before = len(joined.seen)
+    joined.send(sender, packet(1, back=not initiator))
+    joined.run()
+    kinds = [one.data[0] for one in joined.seen[before:] if one.source == sender.address]
+    assert kinds == [4, 1, 4]
+
+
 def test_the_first_packet_waits_for_the_response_and_the_responder_for_it() -> None:
     joined = pair()
     a, b = joined.hosts
@@ -291,7 +324,7 @@ def test_staged_super_packets_are_bounded_by_bytes() -> None:
     assert a.engine._context.staged_bytes <= 1 << 20
     joined.run()
     (peer,) = a.engine._peers.values()
-    assert a.engine._context.staged_bytes == peer._staged_bytes == 0
+    assert a.engine._context.staged_bytes == peer._staged._bytes == 0
 
 
 def test_a_shell_that_does_not_drain_makes_the_engine_drop_and_not_grow() -> None:
