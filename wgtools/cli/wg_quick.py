@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _VERBS = ("up", "down", "save", "strip")
 _HELP = ("--help", "-h", "help")
 _NOT_FOUND = 127
+_STOPPED = 128 + 2  # what a shell says for SIGINT
 
 
 def main() -> int:
@@ -39,6 +40,11 @@ def main() -> int:
     except WgError as error:
         _complain(program, error)
         return error.exit_code
+    except KeyboardInterrupt:  # before anything was begun: later ones are noted
+        return _STOPPED
+    except Exception as error:  # a fault of ours: say so in one line, without values
+        streams.err(f"{program}: internal error: {type(error).__name__}")
+        return 1
 
 
 def _act(program: str, verb: str, word: str) -> int:

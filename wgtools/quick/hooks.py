@@ -20,7 +20,7 @@ from wgtools.quick.plan import split_dns
 if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
 
-__all__ = ["environment", "run_hook", "syntax_error"]
+__all__ = ["environment", "remark", "run_hook", "syntax_error"]
 
 
 def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
@@ -54,6 +54,13 @@ def syntax_error(text: str) -> bool:
     except CommandFailed:
         return True
     return False
+
+
+def remark(config: QuickFile) -> str:
+    """What a user should know about the shell of these hooks, or nothing."""
+    if not any(config.hooks.values()) or shutil.which("bash"):
+        return ""
+    return "[!] There is no bash: hooks run in sh, without pipefail and extglob."
 
 
 def _shell() -> list[str]:

@@ -111,7 +111,12 @@ class Host:
     @carry_out.register(steps.Configure)
     def _configure(self, step: steps.Configure) -> None:
         resolve(step.change, Resolver(self._say, sleep=interrupts.sleep))
-        ipc.set(step.name, step.change)
+        try:
+            ipc.set(step.name, step.change)
+        except AccessError as error:
+            raise AccessError(
+                f"Unable to modify interface: {error.message}", errno=error.errno, hint=error.hint
+            ) from error
 
     @carry_out.register(steps.AddAddress)
     def _add_address(self, step: steps.AddAddress) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICY", "exclusive"]
 
-POLICY = ".policy"  # no interface can have this name in a file: those end in .lock of theirs
+POLICY = "@policy"  # no interface can be called so (quick/files.py)
 _PATIENCE = 30.0  # seconds; longer than a name takes to resolve once, shorter than a person waits
 _PAUSE = 0.05
 

@@ -76,12 +76,22 @@ class _Door:
         self._socket.close()
 
     def send(self, data: bytes) -> None:
-        self._socket.send(data)
+        """Raises AccessError."""
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            raise _refused("netlink", error.errno or 0) from error
 
     def messages(self) -> Iterator[tuple[int, int, bytes]]:
-        """(type, sequence, body) of each message that comes, for as long as asked."""
+        """(type, sequence, body) of each message that comes, for as long as asked.
+
+        Raises AccessError.
+        """
         while True:
-            data = self._socket.recv(1 << 16)
+            try:
+                data = self._socket.recv(1 << 16)
+            except OSError as error:
+                raise _refused("netlink", error.errno or 0) from error
             offset = 0
             while offset + _HEADER.size <= len(data):
                 length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
@@ -93,6 +103,10 @@ class _Door:
 
 def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
+
+
+def _refused(what: str, code: int) -> AccessError:
+    return AccessError(f"{what}: {os.strerror(code)}", errno=code)
 
 
 def _code(body: bytes) -> int:
@@ -107,7 +121,7 @@ def _request(kind: int, body: bytes, what: str, flags: int = 0) -> None:
             if answer == _NLMSG_ERROR:
                 code = _code(rest)
                 if code:
-                    raise AccessError(f"{what}: {os.strerror(code)}", errno=code)
+                    raise _refused(what, code)
                 return
 
 
@@ -162,7 +176,7 @@ def add_routes(routes: Sequence[tuple[str, int]], link: int) -> None:
             )
             code, index = _first_failure(door, last)
             if code:
-                raise AccessError(f"route to {chunk[index][0]}: {os.strerror(code)}", errno=code)
+                raise _refused(f"route to {chunk[index][0]}", code)
 
 
 def _first_failure(door: _Door, last: int) -> tuple[int, int]:
@@ -176,7 +190,7 @@ def _first_failure(door: _Door, last: int) -> tuple[int, int]:
                     failed = (code, sequence)
                 if sequence == last:
                     break
-    except OSError as error:
+    except AccessError as error:
         # So many were refused that the answers did not fit.
         if error.errno != errno.ENOBUFS or failed is None:
             raise
@@ -260,5 +274,5 @@ def _dump_rules(family: int) -> list[bytes]:
                 code = _code(body)
                 if code in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
                     break  # a kernel without that family, or without policy routing
-                raise AccessError(f"rules: {os.strerror(code)}", errno=code)
+                raise _refused("rules", code)
     return found

@@ -248,6 +248,8 @@ def _save(target: Target, config: QuickFile, host: Host) -> None:
 
 
 def _host(target: Target, config: QuickFile, talk: Talk, checked: Checked | None) -> Host:
+    if remark := hooks.remark(config):
+        talk.say(remark)
     host = Host(
         env=hooks.environment(config, target.name, target.path),
         echo=talk.echo,
