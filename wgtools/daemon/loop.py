@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from wgtools.daemon.interface import Interface
     from wgtools.daemon.listener import Listener
     from wgtools.daemon.log import Log
+    from wgtools.daemon.udp import Sticky
+    from wgtools.engine.events import Address
     from wgtools.model import Device, DeviceChange
 
 __all__ = ["Loop"]
 
 # A share of a turn: that many system calls or bytes, whichever ends first.
-_CALLS = 32
+_CALLS = 64
 _BYTES = 256 << 10
+_MERGED = 65535  # as much as UDP GRO would give at once
 
 _LOOK = 2.0  # seconds between looks at what nothing tells us about
 _REPORT = 60.0  # seconds between lines about counters, when they changed
@@ -49,7 +52,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._udp_registered: list[socket.socket] = []
         self._frame = memoryview(bytearray(FRAME_ROOM))
-        self._datagram = memoryview(bytearray(FRAME_ROOM))
+        self._datagrams = memoryview(bytearray(_BYTES + FRAME_ROOM))
         self._now = clock.now()
         self._stop: str | None = None
         self._next_look = self._next_report = self._now.mono
@@ -151,20 +154,37 @@ class Loop:
                 return
 
     def _udp_ready(self, sock: socket.socket, _events: int) -> None:
-        udp, datagram, engine, now = self._interface.udp, self._datagram, self._engine, self._now
+        """Read what waits, and put together what the kernel did not: datagrams of one sender
+        and size reach the engine in one buffer, whether GRO merged them or not."""
+        udp, room, engine, now = self._interface.udp, self._datagrams, self._engine, self._now
         if udp is None or sock not in self._udp_registered:
             return  # another callback of this turn closed it
-        room = _BYTES
+        start = end = size = 0
+        address: Address = ("", 0)
+        sticky: Sticky | None = None
         for _ in range(_CALLS):
-            received = udp.receive(sock, datagram)
+            received = udp.receive(sock, room[end:])
             if received is None:
-                return
-            length, size, address, sticky = received
-            if length:
-                engine.datagrams_received(datagram[:length], size, address, sticky, now)
-            room -= length
-            if room < 0:
-                return
+                break
+            length, one, sender, source = received
+            if not length:
+                continue  # an empty datagram is legal UDP, and nothing
+            joins = (
+                (one == size or one == length < size)
+                and sender == address
+                and source is sticky
+                and (end - start) % size == 0
+                and end - start + length <= _MERGED
+            )
+            if not joins:
+                if end > start:
+                    engine.datagrams_received(room[start:end], size, address, sticky, now)
+                start, size, address, sticky = end, one, sender, source
+            end += length
+            if end > _BYTES:
+                break
+        if end > start:
+            engine.datagrams_received(room[start:end], size, address, sticky, now)
 
     def _flush(self) -> None:
         out = self._engine.outgoing()

@@ -101,6 +101,7 @@ class FakeUDP:
         self.sock.setblocking(False)
         self.sockets = [self.sock]
         self.sent: list[object] = []
+        self.merged: list[tuple[bytes, int, Any]] = []
         self.troubles: Counter[str] = Counter()
         self.has_ipv6 = self.has_gro = self.has_gso = True
         self.can_mark = True
@@ -108,6 +109,10 @@ class FakeUDP:
         self.forgotten = 0
 
     def receive(self, sock: socket.socket, buffer: memoryview) -> object:
+        if self.merged:
+            data, size, address = self.merged.pop(0)
+            buffer[: len(data)] = data
+            return len(data), size, address, None
         try:
             length = sock.recv_into(buffer)
         except BlockingIOError:
@@ -210,6 +215,41 @@ def test_datagram_goes_in(bench: Bench) -> None:
     assert bench.named("datagrams") == [("datagrams", b"hello", 5, ("192.0.2.2", 7))]
 
 
+def test_equal_datagrams_of_one_sender_go_in_together(bench: Bench) -> None:
+    a, b = ("192.0.2.2", 7), ("192.0.2.3", 7)
+    sent: list[tuple[bytes, int, Any]] = [
+        (b"A" * 100, 100, a),
+        (b"B" * 300, 100, a),  # three that GRO has merged
+        (b"C" * 40, 40, a),  # shorter: the last of its kind
+        (b"D" * 100, 100, a),
+        (b"E" * 100, 100, b),
+        (b"F" * 80, 40, b),  # shorter in sum than one before, but two
+        (b"", 0, b),
+        (b"", 0, b),
+        (b"G" * 120, 120, b),
+        (b"H" * 30, 30, b),
+        (b"I" * 120, 120, b),
+    ]
+    bench.udp.merged = sent
+    bench.udp.peer.send(b"")
+    bench.turn()
+    assert [call[1:] for call in bench.named("datagrams")] == [
+        (b"A" * 100 + b"B" * 300 + b"C" * 40, 100, a),
+        (b"D" * 100, 100, a),
+        (b"E" * 100, 100, b),
+        (b"F" * 80, 40, b),
+        (b"G" * 120 + b"H" * 30, 120, b),
+        (b"I" * 120, 120, b),
+    ]
+
+
+def test_no_more_than_gro_would_is_put_together(bench: Bench) -> None:
+    bench.udp.merged = [(b"x" * 1400, 1400, ("192.0.2.2", 7)) for _ in range(60)]
+    bench.udp.peer.send(b"")
+    bench.turn()
+    assert [len(call[1]) for call in bench.named("datagrams")] == [46 * 1400, 14 * 1400]
+
+
 def test_what_comes_out_is_sent_and_written(bench: Bench) -> None:
     datagram = (("192.0.2.2", 7), None, memoryview(b"x"), 1)
     bench.engine.next_out = Outgoing([datagram], [[FRAME[:10], FRAME[10:]]], [])
@@ -223,12 +263,12 @@ def test_one_source_cannot_starve_the_others(bench: Bench) -> None:
         bench.tun.inject(FRAME)
     bench.udp.peer.send(b"hello")
     bench.turn()
-    assert len(bench.named("frame")) == 32
+    assert len(bench.named("frame")) == 64
     assert len(bench.named("datagrams")) == 1
 
 
 def test_large_frames_end_a_share_sooner(bench: Bench) -> None:
-    for _ in range(32):
+    for _ in range(64):
         bench.tun.inject(FRAME + bytes(60_000))
     bench.turn()
     assert len(bench.named("frame")) == 5
