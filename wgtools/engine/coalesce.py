@@ -4,8 +4,9 @@
 The inverse of offload.py and what a network card's GRO does: the host's TCP then handles
 one packet instead of forty.  Pure, and never wrong for being fast: what differs in
 anything but sequence, length, identification, checksum and PSH is not joined, fragments
-and options are left alone, and no checksum that has not been verified is ever covered up
-by a new one.
+and options are left alone, and no checksum that does not hold is ever covered up by a new
+one: the sums of all packets of a super-packet are verified together, and if together they
+are wrong, the packets leave apart and as they came.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class _Flow:
         "_same",
         "at",
         "count",
+        "debt",
         "follows",
         "frame",
         "identification",
@@ -86,7 +88,8 @@ class _Flow:
     ) -> None:
         self._same = same  # the headers under their mask
         self.frame: list[Buffer] = [PLAIN, payload]
-        self.at = at  # of the first packet
+        self.at = [at]  # of each packet
+        self.debt = 0  # with the payloads' sum it must be 0 (mod 65535)
         self.layout = layout  # (bytes of IP header, protocol, bytes of all headers)
         self.count = 1
         self.size = self.payload = len(payload)  # of each packet but the last; of all
@@ -103,6 +106,19 @@ class _Flow:
             and self.layout[2] + self.payload + size <= _MOST_BYTES
             and self.identification in (-1, identification)
         )
+
+    def is_sound(self) -> bool:
+        """Whether the checksums hold: all headers, pseudo-headers and payloads add up to 0.
+
+        One sum over all is as strong as the checksum itself: two wrong packets cancel as
+        rarely as one wrong packet looks right.
+        """
+        payloads = self.frame[1:]
+        if self.size & 1:  # then a piece may begin in the middle of a word
+            total = sum(checksum_of(memoryview(one)) for one in payloads)
+        else:
+            total = checksum_of(b"".join(payloads))
+        return (self.debt + total) % 65535 == 0
 
 
 def coalesce(
@@ -158,62 +174,78 @@ class _Joiner:
             sound = flags & ~TCP_PSH == TCP_ACK and not offset & 15
         if sound:
             same = int.from_bytes(view[at : at + headers], "big")
-            sound = _checksums_hold(view, at, length, layout, same)
+            # A UDP checksum of zero is none, and stays none: nothing to verify or renew.
+            sound = protocol == TCP or same & 0xFFFF != 0
         flow = self._flows.get(name)
         if not sound:
             # What comes later in this flow must not overtake this packet.
             if flow is not None:
-                _finish(view, self._flows.pop(name))
+                self._close(name)
             self._frames.append([PLAIN, view[at : at + length]])
             return
+        debt = same + _pseudo_sum(view, at, length, layout)
         same &= _MASKS[layout]
         payload = view[at + headers : at + length]
         identification = view[at + 4] << 8 | view[at + 5]
         if flow is not None and flow.fits(same, size, sequence, identification):
             flow.frame.append(payload)
+            flow.at.append(at)
             flow.count += 1
             flow.payload += size
         else:
             if flow is not None:
-                _finish(view, flow)
+                self._close(name)
             flow = self._flows[name] = _Flow(payload, at, layout, same)
             self._frames.append(flow.frame)
             if network == 20 and not view[at + 6]:  # without DF the identification counts
                 flow.identification = identification
+        flow.debt += debt
         flow.last_flags = flags
         flow.follows = sequence + size & 0xFFFFFFFF
         if flow.identification >= 0:
             flow.identification = flow.identification + 1 & 0xFFFF
         if size < flow.size or flags & TCP_PSH or flow.count == _MOST_SEGMENTS:
-            _finish(view, self._flows.pop(name))
+            self._close(name)
 
     def finish(self) -> None:
-        for flow in self._flows.values():
-            _finish(self._view, flow)
+        for name in list(self._flows):
+            self._close(name)
+
+    def _close(self, name: bytes) -> None:
+        """Give a super-packet its headers, or take it apart if its checksums do not hold."""
+        flow = self._flows.pop(name)
+        if flow.count == 1:
+            at = flow.at[0]
+            flow.frame[1] = self._view[at : at + flow.layout[2] + flow.payload]
+            return
+        if flow.is_sound():
+            flow.frame[0] = _headers(self._view, flow)
+            return
+        apart: list[list[Buffer]] = [
+            [PLAIN, self._view[at : at + flow.layout[2] + len(payload)]]
+            for at, payload in zip(flow.at, flow.frame[1:], strict=True)
+        ]
+        place = next(n for n, frame in enumerate(self._frames) if frame is flow.frame)
+        self._frames[place : place + 1] = apart
 
 
-def _checksums_hold(
-    view: memoryview, at: int, length: int, layout: tuple[int, int, int], whole: int
-) -> bool:
-    """Whether the packet may get new checksums; `whole` is all its headers as a number."""
-    network, protocol, headers = layout
-    if network == 20 and (whole >> 8 * (headers - 20)) % 65535:
-        return False
-    # A UDP checksum of zero is none, and stays none: nothing to verify, nothing to renew.
-    if protocol == UDP and not whole & 0xFFFF:
-        return False
-    # The addresses lie just before the transport header, so one number sums up both.
-    total = checksum_of(view[at + (12 if network == 20 else 8) : at + length])
-    return (total + protocol + length - network) % 65535 == 0
+def _pseudo_sum(view: memoryview, at: int, length: int, layout: tuple[int, int, int]) -> int:
+    """What is missing from the sum of a packet's own bytes.
+
+    An IPv4 header adds up to 0 and so leaves the addresses to be added; an IPv6 header has
+    them, but its first eight bytes are no part of the pseudo-header.
+    """
+    network, protocol, _ = layout
+    rest = protocol + length - network
+    if network == 20:
+        return rest + int.from_bytes(view[at + 12 : at + 20], "big")
+    return rest - int.from_bytes(view[at : at + 8], "big")
 
 
-def _finish(view: memoryview, flow: _Flow) -> None:
-    """Close a super-packet: write its headers."""
-    at = flow.at
+def _headers(view: memoryview, flow: _Flow) -> bytearray:
+    """The virtio_net_hdr and the headers of a super-packet."""
+    at = flow.at[0]
     network, protocol, headers = flow.layout
-    if flow.count == 1:
-        flow.frame[1] = view[at : at + headers + flow.payload]
-        return
     head = bytearray(10 + headers)
     head[10:] = view[at : at + headers]
     length = headers + flow.payload
@@ -237,4 +269,4 @@ def _finish(view: memoryview, flow: _Flow) -> None:
     pseudo = (addresses + protocol + length - network) % 65535
     _U16.pack_into(head, 10 + network + place, pseudo)
     NET_HEADER.pack_into(head, 0, NEEDS_CSUM, kind, headers, flow.size, network, place)
-    flow.frame[0] = head
+    return head

@@ -289,13 +289,25 @@ def test_what_differs_is_not_joined(what: str, at: int, value: int) -> None:
 
 
 @pytest.mark.parametrize("at", [10, 24, 36, 40, 139])
-def test_a_packet_with_a_wrong_checksum_passes_unchanged_and_alone(at: int) -> None:
+def test_a_packet_with_a_wrong_checksum_passes_unchanged(at: int) -> None:
     packets = stream(4)
     bad = bytearray(packets[1])
     bad[at] ^= 1
     packets[1] = bytes(bad)
     joined = join(packets)
     assert bytes(10) + bytes(bad) in joined
+    assert apart(joined) == packets
+
+
+@pytest.mark.parametrize("size", [99, 100])
+def test_a_wrong_packet_takes_its_super_packet_apart_and_no_other(size: int) -> None:
+    packets = stream(4, size=size) + stream(4, size=size, port=9)
+    bad = bytearray(packets[2])
+    bad[-1] ^= 1
+    packets[2] = bytes(bad)
+    joined = join(packets)
+    assert joined[:4] == [bytes(10) + packet for packet in packets[:4]]
+    assert len(joined) == 5
     assert apart(joined) == packets
 
 
