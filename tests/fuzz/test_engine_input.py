@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from wgtools.engine.device import Engine
 from wgtools.engine.events import Drop
+from wgtools.engine.messages import NONCE, TRANSPORT
 from wgtools.testing.link import Link, frame, pair
 from wgtools.testing.packets import ipv4, udp
 
@@ -133,6 +134,44 @@ def test_any_net_header(
     assert bytes(raw[-16:]) == spare, "the spare bytes come back as they were"
     joined.run()
     assert not b.engine.counters.keys() - {Drop.BAD_INNER, Drop.BAD_SOURCE}
+
+
+INNER = st.one_of(
+    st.binary(max_size=120),
+    st.tuples(
+        st.sampled_from([0x45, 0x46, 0x40, 0x60, 0x6F]),
+        st.integers(0, 90),
+        st.sampled_from([6, 17, 1, 0]),
+        st.binary(min_size=40, max_size=90),
+    ).map(
+        lambda t: (
+            bytes([t[0], 0, 0, t[1], 0, t[1], 0x40, 0, 64, t[2], 0, 0, 10, 0, 0, 1])
+            + bytes([10, 0, 0, 2])
+            + t[3]
+        )
+    ),
+)
+
+
+@given(st.lists(INNER, max_size=6), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_anything_inside_from_a_peer_that_has_our_trust(inners: list[bytes], udp_too: bool) -> None:
+    joined = _shaken()
+    a, b = joined.hosts
+    b.engine._receiver._coalesce_udp = udp_too
+    session = next(iter(a.engine._context.indices.sessions.values()))
+    before = len(b.frames)
+    for inner in inners:
+        sealed = bytearray(len(inner) + 16)
+        session.seal(NONCE.pack(session.sent), inner, None, sealed)
+        head = TRANSPORT.pack(4, session.remote_index, session.sent)
+        session.sent += 1
+        data = head + bytes(sealed)
+        b.engine.datagrams_received(data, len(data), a.address, None, joined.clock.now)
+    joined.collect()
+    dropped = b.engine.counters[Drop.BAD_INNER] + b.engine.counters[Drop.BAD_SOURCE]
+    empty = sum(not inner for inner in inners)
+    assert len(b.frames) - before + dropped + empty == len(inners)
 
 
 def test_a_flood_of_rubbish_takes_no_room() -> None:

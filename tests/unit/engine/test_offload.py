@@ -146,10 +146,8 @@ def test_a_needed_checksum_is_completed(one: Super) -> None:
 
 
 def test_a_udp_checksum_of_zero_is_sent_as_all_ones() -> None:
-    for value in range(65536):
-        packet = ipv4("10.0.0.1", "10.0.0.2", 17, udp(1, 2, value.to_bytes(2, "big")))
-        if with_checksum(packet)[26:28] == b"\xff\xff":
-            break
+    zero = with_checksum(ipv4("10.0.0.1", "10.0.0.2", 17, udp(1, 2, bytes(2))))
+    packet = ipv4("10.0.0.1", "10.0.0.2", 17, udp(1, 2, zero[26:28]))
     whole = memoryview(frame(with_pseudo_sum(packet)))
     assert complete_checksum(whole, len(whole) - 16, 30, 6)
     assert bytes(whole[36:38]) == b"\xff\xff"
