@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden.conftest import World
+from tests.golden.world import World
 from tests.golden.shapes import named_wg
 from tests.golden.worker import to_bytes
 from wgtools.testing.fake_kernel import attributes

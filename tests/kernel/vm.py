@@ -67,6 +67,8 @@ $b mkdir -p /dev/pts /dev/shm /lib/modules
 $b mount -t devpts -o mode=620,ptmxmode=666 pts /dev/pts
 $b mount -t tmpfs -o mode=1777 shm /dev/shm
 $b ln -s /proc/self/fd /dev/fd
+$b mkdir /dev/net
+$b mknod /dev/net/tun c 10 200  # opening it loads the module
 $b ip link set lo up
 $b ln -s {modules} /lib/modules/
 while [ -z "$output" ] || [ -z "$status" ]; do
@@ -75,7 +77,7 @@ while [ -z "$output" ] || [ -z "$status" ]; do
     done
     $b usleep 10000
 done
-$b sh /run/job </dev/null >$output 2>&1
+/bin/sh /run/job </dev/null >$output 2>&1
 echo $? >$status
 $b sync
 $b poweroff -f
