@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.golden.world import World
 from tests.golden.shapes import named_wg
 from tests.golden.worker import to_bytes
+from tests.golden.world import World
 from wgtools.testing.fake_kernel import attributes
 
 ROOT = Path(__file__).parents[2]
