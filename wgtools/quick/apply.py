@@ -11,18 +11,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
 
 from wgtools.errors import WgError
 from wgtools.quick.interrupts import Interrupted, interrupts
 
+__all__ = ["NOT_FOUND", "CommandFailed", "Transaction", "find_program", "run"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from wgtools.quick.journal import Journal
     from wgtools.quick.steps import Step
-
-__all__ = ["NOT_FOUND", "CommandFailed", "Transaction", "run"]
 
 NOT_FOUND = 127  # what a shell says for a program that is not there
 
@@ -68,6 +68,16 @@ def run(
     if process.returncode:
         raise _failure(name, process.returncode)
     return output or b""
+
+
+def find_program(name: str) -> str:
+    """Path of the program that `run` would start, or nothing."""
+    # Not shutil.which: shutil brings four compression libraries along.
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(directory, name)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return ""
 
 
 def _failure(name: str, status: int) -> CommandFailed:

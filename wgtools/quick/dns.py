@@ -8,15 +8,14 @@ Whether there is anything to add is quick/plan.py's decision.
 from __future__ import annotations
 
 import os
-import shutil
-from typing import TYPE_CHECKING
 
-from wgtools.quick.apply import NOT_FOUND, CommandFailed, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
 
 __all__ = ["add", "current_servers", "entry_name", "prefix", "remove"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ORDER = "/etc/resolvconf/interface-order"
 _CLASSIC = "/etc/resolvconf/run/interface"
@@ -37,7 +36,7 @@ def prefix(order: bytes) -> str:
 
 def entry_name(name: str) -> str:
     """Our name in resolvconf's books; prefixed only for the classic implementation."""
-    program = shutil.which("resolvconf")
+    program = find_program("resolvconf")
     if not os.path.isfile(_ORDER) or (program and os.path.islink(program)):
         return name
     with open(_ORDER, "rb") as file:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from wgtools.quick.apply import NOT_FOUND, CommandFailed, run
 
+__all__ = ["start_userspace", "userspace_command"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-__all__ = ["start_userspace", "userspace_command"]
 
 VARIABLE = "WG_QUICK_USERSPACE_IMPLEMENTATION"
 

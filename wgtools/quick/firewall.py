@@ -9,24 +9,20 @@ nftables where there is an `nft`, in one transaction; iptables only where there 
 
 from __future__ import annotations
 
-import re
-import shutil
-from typing import TYPE_CHECKING
-
-from wgtools.quick.apply import NOT_FOUND, CommandFailed, run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
 
 __all__ = ["add", "iptables_text", "mark_left_behind", "nft_text", "remove", "table_name", "tool"]
 
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 _NFT_FAMILY = {4: "ip", 6: "ip6"}
-_MARK = re.compile(rb"meta mark (0x[0-9a-f]+|[1-9]\d*) ct mark set")
 _IPTABLES = {4: "iptables", 6: "ip6tables"}
 
 
 def tool() -> str:
-    return "nft" if shutil.which("nft") else "iptables"
+    return "nft" if find_program("nft") else "iptables"
 
 
 def table_name(name: str) -> str:
@@ -106,13 +102,13 @@ def add(name: str, mark: int, families: Iterable[int], addresses: list[str], whi
 def remove(name: str, echo: Callable[[str], None]) -> None:
     """Remove what carries our name in either system, if anything; the first error is raised."""
     failed: CommandFailed | None = None
-    if shutil.which("nft"):
+    if find_program("nft"):
         try:
             _remove_tables(name, echo)
         except CommandFailed as error:
             failed = error
     for program in _IPTABLES.values():
-        if shutil.which(f"{program}-save"):
+        if find_program(f"{program}-save"):
             try:
                 _remove_rules(name, program, echo)
             except CommandFailed as error:
@@ -123,16 +119,19 @@ def remove(name: str, echo: Callable[[str], None]) -> None:
 
 def mark_left_behind(name: str) -> int:
     """The mark in a table of ours, whoever made it; 0 if there is none."""
-    if not shutil.which("nft"):
+    if not find_program("nft"):
         return 0
     for family in _NFT_FAMILY.values():
         argv = ["nft", "list", "table", family, table_name(name)]
         try:
-            found = _MARK.search(run(argv, capture=True, quiet=True))
+            words = run(argv, capture=True, quiet=True).decode("utf-8", "replace").split()
         except CommandFailed:
             continue
-        if found:
-            return int(found[1], 0)
+        # `meta mark 0x0000ca6c ct mark set meta mark`; next to it `meta mark set ct mark`
+        for i in range(len(words) - 3):
+            is_rule = words[i : i + 2] == ["meta", "mark"] and words[i + 3] == "ct"
+            if is_rule and words[i + 2].startswith("0x"):
+                return int(words[i + 2], 16)
     return 0
 
 

@@ -10,17 +10,16 @@ variables.  Nothing of the wg(8) part is: the environment holds no key.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from typing import TYPE_CHECKING
 
-from wgtools.quick.apply import CommandFailed, run
+from wgtools.quick.apply import CommandFailed, find_program, run
 from wgtools.quick.plan import split_dns
 
+__all__ = ["environment", "remark", "run_hook", "syntax_error"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
-
-__all__ = ["environment", "remark", "run_hook", "syntax_error"]
 
 
 def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
@@ -58,12 +57,12 @@ def syntax_error(text: str) -> bool:
 
 def remark(config: QuickFile) -> str:
     """What a user should know about the shell of these hooks, or nothing."""
-    if not any(config.hooks.values()) or shutil.which("bash"):
+    if not any(config.hooks.values()) or find_program("bash"):
         return ""
     return "[!] There is no bash: hooks run in sh, without pipefail and extglob."
 
 
 def _shell() -> list[str]:
-    if shutil.which("bash"):
+    if find_program("bash"):
         return ["bash", "-e", "-o", "pipefail", "-O", "extglob"]
     return ["sh", "-e"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 from functools import singledispatchmethod
-from typing import TYPE_CHECKING
 
 from wgtools import ipc
 from wgtools.errors import AccessError, WgError
@@ -20,14 +19,15 @@ from wgtools.quick.interrupts import interrupts
 from wgtools.quick.linux import Netlink, link_index
 from wgtools.resolve import Resolver, resolve
 
+__all__ = ["Host"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wgtools.model import Device
     from wgtools.quick.check import Interface
     from wgtools.quick.steps import Step
-
-__all__ = ["Host"]
 
 _SOURCE_VALID_MARK = "/proc/sys/net/ipv4/conf/all/src_valid_mark"
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from wgtools.errors import WgError
 
+__all__ = ["Interrupted", "Interrupts", "interrupts"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from types import FrameType
-
-__all__ = ["Interrupted", "Interrupts", "interrupts"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

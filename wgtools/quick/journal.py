@@ -13,15 +13,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
 
 from wgtools.quick import files, steps
 
-if TYPE_CHECKING:
-    from wgtools.quick.steps import Step
-
 __all__ = ["DIRECTORY", "Journal"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wgtools.quick.steps import Step
 
 DIRECTORY = "/run/wgtools"
 _KINDS = {
@@ -77,7 +78,7 @@ class Journal:
             "boot": _boot(),
             "file": self.config_file,
             "hooks": self.hooks,
-            "undo": [{"do": type(undo).__name__, **asdict(undo)} for undo in self.undos],
+            "undo": [{"do": type(undo).__name__, **_record(undo)} for undo in self.undos],
         }
         if self.problem:
             return
@@ -90,11 +91,17 @@ class Journal:
 
 def _step(item: dict[str, Any]) -> Step:
     kind = _KINDS[item["do"]]
-    values = {field.name: item[field.name] for field in fields(kind)}
+    values = {name: value for name, value in item.items() if name != "do"}
     if "rule" in values:
         values["rule"] = steps.Rule(**values["rule"])
     step: Step = kind(**values)
     return step
+
+
+def _record(undo: Step) -> dict[str, object]:
+    plain = undo.as_dict()
+    rule = plain.get("rule")
+    return plain | {"rule": rule.as_dict()} if isinstance(rule, steps.Rule) else plain
 
 
 def _namespace() -> int:

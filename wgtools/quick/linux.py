@@ -8,21 +8,22 @@ those are quick/plan.py's.  Errors leave as AccessError with the errno.
 
 from __future__ import annotations
 
+import _socket
 import errno
-import ipaddress
 import os
-import socket
-from typing import TYPE_CHECKING, Any
 
 from wgtools.errors import AccessError
 from wgtools.quick import rtnetlink
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-
 __all__ = ["Netlink", "link_index"]
 
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Callable, Collection, Iterable
+    from typing import Any
+
+_FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 _KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
 _CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
 
@@ -30,7 +31,7 @@ _CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
 def link_index(name: str) -> int:
     """Index of the link, also by an alternative name; 0 if there is none."""
     try:
-        return socket.if_nametoindex(name)
+        return _socket.if_nametoindex(name)
     except OSError:
         return 0
 
@@ -178,7 +179,7 @@ class Netlink:
 
     def default_mtu(self) -> int:
         """The same of the first IPv4 default route of the main table."""
-        for entry in self._routes(socket.AF_INET, table=rtnetlink.MAIN):
+        for entry in self._routes(_socket.AF_INET, table=rtnetlink.MAIN):
             if entry["dst_len"] == 0:
                 return self._route_mtu(entry)
         return 0

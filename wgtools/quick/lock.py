@@ -9,16 +9,16 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from wgtools.errors import WgError
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import DIRECTORY
 
+__all__ = ["POLICY", "exclusive"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["POLICY", "exclusive"]
 
 POLICY = "@policy"  # no interface can be called so (quick/files.py)
 _PATIENCE = 30.0  # seconds; longer than a name takes to resolve once, shorter than a person waits

@@ -12,9 +12,6 @@ tunnel 10, DNS 11.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 from wgtools.inet import pton
 from wgtools.quick.steps import (
     AddAddress,
@@ -37,12 +34,7 @@ from wgtools.quick.steps import (
     SetSourceValidMark,
     Step,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-
-    from wgtools.conf.quickfile import QuickFile
-    from wgtools.model import DeviceChange
+from wgtools.quick.value import Value
 
 __all__ = [
     "Running",
@@ -60,21 +52,27 @@ __all__ = [
     "split_dns",
 ]
 
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from wgtools.conf.quickfile import QuickFile
+    from wgtools.model import DeviceChange
+
 OVERHEAD = 80  # section 8: IPv6 40 + UDP 8 + WireGuard 32
 DEFAULT_MTU = 1500
 FIRST_MARK = 51820  # section 10
 LOWEST_DEFAULT = 32766  # priority of the kernel's own rule for the main table
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Value):
     """Facts about the device and its host, read between two plans of `up`."""
 
     mark: int = 0
     networks: tuple[str, ...] = ()  # allowed IPs of all peers, canonical
     connected: tuple[str, ...] = ()  # networks of main-table routes on this link
     spare_mark: int = 0  # a number that is nobody's mark or table
-    priorities: dict[int, int] = field(default_factory=dict)  # family -> next free
+    priorities: Mapping[int, int] = {}  # family -> next free
     source_valid_mark: bool = False
     firewall: str = "nft"
 
@@ -143,11 +141,13 @@ def down(
     link: bool,
     save: bool,
     dns_entry: str,
+    firewall: bool,
 ) -> tuple[list[Step], list[Step], list[Step]]:
     """Three parts: what may still call it off, the tearing down, the hooks after it.
 
     A failure in the first leaves all as it is; one in the second never keeps a later
-    step from being tried.  No `dns_entry`, no DNS.
+    step from being tried.  Without `dns_entry` no DNS is
+    touched, without `firewall` no packet filter.
     """
     before = hooks(config, "predown", name) if link else []
     if save and link:
@@ -157,7 +157,8 @@ def down(
         teardown.append(DeleteLink(name))
     if dns_entry:
         teardown.append(RemoveDNS(dns_entry))
-    teardown.append(RemoveFirewall(name))
+    if firewall:
+        teardown.append(RemoveFirewall(name))
     return before, teardown, hooks(config, "postdown", name)
 
 

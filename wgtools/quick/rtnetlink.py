@@ -10,18 +10,14 @@ linux/rtnetlink.h, linux/fib_rules.h.
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
-import socket
 import struct
-from typing import TYPE_CHECKING
 
 from wgtools.errors import AccessError
 from wgtools.inet import pton
 from wgtools.quick.steps import Rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "MAIN",
@@ -34,6 +30,10 @@ __all__ = [
     "encode_rule",
     "rules",
 ]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAIN = 254  # RT_TABLE_MAIN
 _COMPAT_TABLE = 252  # RT_TABLE_COMPAT: the real number is in an attribute
@@ -58,7 +58,7 @@ _OURS = {_FRA_PRIORITY, _FRA_FWMARK, _FRA_SUPPRESS_PREFIXLEN, _FRA_TABLE, _FRA_F
 _LAST_KNOWN = 24  # FRA_DPORT_RANGE; what newer kernels add to every rule narrows nothing
 _TO_TABLE, _INVERT, _ALL = 1, 0x2, 0xFFFFFFFF  # FR_ACT_TO_TBL, FIB_RULE_INVERT
 
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 _CHUNK = 500  # routes per send: 30 kB, far below the default socket buffers
 
 
@@ -66,7 +66,7 @@ class _Door:
     """A netlink socket for one exchange."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _socket.NETLINK_ROUTE)
         self._socket.bind((0, 0))
 
     def __enter__(self) -> _Door:
@@ -126,7 +126,7 @@ def _request(kind: int, body: bytes, what: str, flags: int = 0) -> None:
 
 
 def delete_link(index: int, name: str) -> None:
-    body = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)
+    body = _LINK.pack(_socket.AF_UNSPEC, 0, index, 0, 0)
     _request(_RTM_DELLINK, body, f"link {name}")
 
 
@@ -141,7 +141,7 @@ def encode_route(network: str, link: int, table: int, sequence: int, *, ack: boo
         raise ValueError(f"not a network: {network}")
     v4 = len(packed) == 4
     body = _ROUTE.pack(
-        socket.AF_INET if v4 else socket.AF_INET6,
+        _socket.AF_INET if v4 else _socket.AF_INET6,
         int(length),
         0,  # no source selector
         0,  # TOS

@@ -9,11 +9,7 @@ is left to undo once the link is gone.  No step ever shows a key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from wgtools.model import DeviceChange
+from wgtools.quick.value import Value
 
 __all__ = [
     "AddAddress",
@@ -37,9 +33,12 @@ __all__ = [
     "Step",
 ]
 
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from wgtools.model import DeviceChange
 
-@dataclass(frozen=True, slots=True)
-class Step:
+
+class Step(Value):
     """One thing to do.  A failing `optional` step is a warning, not the end.
 
     An `atomic` step that fails has done nothing; of any other, half may be done.
@@ -62,8 +61,7 @@ class Step:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value):
     """A policy rule of a full tunnel, exactly as the kernel keeps it.
 
     With a `mark`: `not fwmark MARK lookup MARK`.  Without: `lookup main
@@ -81,8 +79,7 @@ class Rule:
         return "table main suppress_prefixlength 0"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Value):
     """A network through the tunnel; `table` as written, None for the main one."""
 
     network: str
@@ -93,7 +90,6 @@ class Route:
         return 6 if ":" in self.network else 4
 
 
-@dataclass(frozen=True, slots=True)
 class MakeLink(Step):
     name: str
 
@@ -106,7 +102,6 @@ class MakeLink(Step):
         return DeleteLink(self.name)
 
 
-@dataclass(frozen=True, slots=True)
 class DeleteLink(Step):
     name: str
 
@@ -115,7 +110,6 @@ class DeleteLink(Step):
         return (f"ip link delete dev {self.name}",)
 
 
-@dataclass(frozen=True, slots=True)
 class RunHook(Step):
     """A user's own shell line, `%i` already replaced."""
 
@@ -126,19 +120,17 @@ class RunHook(Step):
         return (self.text,)
 
 
-@dataclass(frozen=True, slots=True)
 class Configure(Step):
     """`wg addconf`, in this process."""
 
     name: str
-    change: DeviceChange = field(repr=False)
+    change: DeviceChange
 
     @property
     def shown(self) -> tuple[str, ...]:
         return (f"wg addconf {self.name} /dev/fd/63",)
 
 
-@dataclass(frozen=True, slots=True)
 class AddAddress(Step):
     name: str
     address: str
@@ -149,7 +141,6 @@ class AddAddress(Step):
         return (f"ip -{family} address add {self.address} dev {self.name}",)
 
 
-@dataclass(frozen=True, slots=True)
 class LinkUp(Step):
     name: str
     mtu: int
@@ -159,7 +150,6 @@ class LinkUp(Step):
         return (f"ip link set mtu {self.mtu} up dev {self.name}",)
 
 
-@dataclass(frozen=True, slots=True)
 class SetDNS(Step):
     """Servers and search domains for the resolver; `entry` is resolvconf's name for us."""
 
@@ -180,7 +170,6 @@ class SetDNS(Step):
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class RemoveDNS(Step):
     entry: str
 
@@ -193,7 +182,6 @@ class RemoveDNS(Step):
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class AddRoutes(Step):
     """Many routes in one go; they leave with the link."""
 
@@ -209,7 +197,6 @@ class AddRoutes(Step):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class SetMark(Step):
     name: str
     mark: int
@@ -219,7 +206,6 @@ class SetMark(Step):
         return (f"wg set {self.name} fwmark {self.mark}",)
 
 
-@dataclass(frozen=True, slots=True)
 class AddRule(Step):
     rule: Rule
 
@@ -236,7 +222,6 @@ class AddRule(Step):
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class DeleteRule(Step):
     """Removes this rule and no other: all its attributes must match."""
 
@@ -247,7 +232,6 @@ class DeleteRule(Step):
         return (f"ip -{self.rule.family} rule delete pref {self.rule.priority}",)
 
 
-@dataclass(frozen=True, slots=True)
 class SetSourceValidMark(Step):
     """Lets reverse-path filtering see marks.  Never set back, others may rely on it."""
 
@@ -260,7 +244,6 @@ class SetSourceValidMark(Step):
         return True  # read-only /proc/sys in containers: replies may be dropped, nothing leaks
 
 
-@dataclass(frozen=True, slots=True)
 class AddFirewall(Step):
     """The tables that guard a full tunnel's addresses and carry its mark."""
 
@@ -281,7 +264,6 @@ class AddFirewall(Step):
         return RemoveFirewall(self.name)
 
 
-@dataclass(frozen=True, slots=True)
 class RemoveFirewall(Step):
     """Whatever carries our name, in nftables and iptables; echoed only if there is any."""
 
@@ -292,7 +274,6 @@ class RemoveFirewall(Step):
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class Save(Step):
     """Write the running state back to the file."""
 

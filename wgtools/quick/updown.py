@@ -8,43 +8,43 @@ what happens is told to a `Talk`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from wgtools import ipc
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile, Value
 from wgtools.errors import ConfigError, WgError
 from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
 from wgtools.quick.apply import Transaction
-from wgtools.quick.check import Checked, ConfigErrors, check, table_names
 from wgtools.quick.host import Host
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import Journal
 from wgtools.quick.linux import link_index
 from wgtools.quick.lock import POLICY, exclusive
-from wgtools.quick.save import saved
-from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS
+from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS, RemoveFirewall
 
+__all__ = ["down", "down_by_journal", "load", "save", "strip", "up"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from wgtools.quick.check import Checked
     from wgtools.quick.files import Target
     from wgtools.quick.steps import Rule, Step
 
-__all__ = ["Talk", "down", "down_by_journal", "load", "save", "strip", "up"]
+    class Talk(Protocol):
+        """Where a verb says what it does."""
+
+        def echo(self, line: str) -> None:
+            """A command that changes something, about to be done."""
+
+        def say(self, line: str) -> None:
+            """A remark, as it is."""
+
+        def warn(self, error: WgError) -> None:
+            """Something went wrong that does not end the run."""
+
 
 _DOWN_HOOKS = ("predown", "postdown")
-
-
-class Talk(Protocol):
-    """Where a verb says what it does."""
-
-    def echo(self, line: str) -> None:
-        """A command that changes something, about to be done."""
-
-    def say(self, line: str) -> None:
-        """A remark, as it is."""
-
-    def warn(self, error: WgError) -> None:
-        """Something went wrong that does not end the run."""
 
 
 def load(target: Target) -> QuickFile:
@@ -58,6 +58,8 @@ def strip(target: Target) -> bytes:
 
 def up(target: Target, talk: Talk) -> None:
     """Bring the interface up, or leave the host as it was.  Raises WgError."""
+    from wgtools.quick.check import check, table_names
+
     name = target.name
     config = load(target)
     checked = check(config, tables=table_names(), bad_hook=hooks.syntax_error)
@@ -136,13 +138,17 @@ def _down(target: Target, config: QuickFile, talk: Talk) -> None:
             transaction = Transaction(
                 host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal
             )
+            rules = _own_rules(host, journal, name, here=here, mark=mark)
+            noted = any(isinstance(undo, RemoveFirewall) for undo in journal.undos)
             before, teardown, after = plan.down(
                 config,
                 name,
-                rules=_own_rules(host, journal, name, here=here, mark=mark),
+                rules=rules,
                 link=here,
                 save=bool(config.saves),
                 dns_entry=_dns_entry(config, journal, name),
+                # A journal of a tunnel without policy routing spares three programs.
+                firewall=bool(rules) or noted or not journal.undos,
             )
             transaction.apply(before)
             interrupts.check()
@@ -228,6 +234,8 @@ def save(target: Target, talk: Talk) -> None:
 
 
 def _save(target: Target, config: QuickFile, host: Host) -> None:
+    from wgtools.quick.save import saved
+
     name = target.name
     written = {value.text.lower() for value in config.addresses}
     text = saved(
@@ -262,6 +270,8 @@ def _host(target: Target, config: QuickFile, talk: Talk, checked: Checked | None
 
 
 def _refuse_save_config(config: QuickFile) -> None:
+    from wgtools.quick.check import ConfigErrors
+
     word = config.save_config
     if word is not None:
         message = f"`{word.text}' is neither true nor false"

@@ -163,7 +163,7 @@ def test_every_lasting_step_of_a_full_tunnel_has_an_undo() -> None:
 def test_down_in_the_order_of_the_original() -> None:
     rules = [Rule(4, 32765, 51820), Rule(4, 32764)]
     before, teardown, after = plan.down(
-        config(), "wg0", rules=rules, link=True, save=True, dns_entry="wg0"
+        config(), "wg0", rules=rules, link=True, save=True, dns_entry="wg0", firewall=True
     )
     assert before == [RunHook("down wg0"), Save("wg0")]
     assert teardown == [
@@ -178,7 +178,7 @@ def test_down_in_the_order_of_the_original() -> None:
 
 def test_down_without_a_link_neither_saves_nor_runs_predown() -> None:
     before, teardown, after = plan.down(
-        config(), "wg0", rules=[], link=False, save=True, dns_entry="wg0"
+        config(), "wg0", rules=[], link=False, save=True, dns_entry="wg0", firewall=True
     )
     assert before == []
     assert DeleteLink("wg0") not in teardown
