@@ -30,6 +30,19 @@ OUR_WG = str(BIN / "wg")
 C_WG = "/usr/bin/wg"
 COMPRESSED = Path(__file__).with_name("compressed_engine.py")
 
+TOOLS = (
+    "ip",
+    "ss",
+    "unshare",
+    "nsenter",
+    "setpriv",
+    "sysctl",
+    "ping",
+    "iperf3",
+    WIREGUARD_GO,
+    C_WG,
+)
+
 _HOLD = (
     "mount -t tmpfs run /run && mount -t sysfs sys /sys 2>/dev/null; ip link set lo up;"
     " echo ready; exec sleep 100000"
@@ -42,7 +55,7 @@ def why_not() -> str:
         return "network namespaces need root"
     if not os.path.exists("/dev/net/tun"):
         return "no /dev/net/tun"
-    for tool in ("ip", "unshare", "nsenter", "ping", "iperf3", "wireguard-go", C_WG):
+    for tool in TOOLS:
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
     return ""

@@ -72,7 +72,7 @@ class Tunnel:
 
     def up(self, kinds: tuple[str, str], *, mtu: int = 1420, wg: str = C_WG, **env: str) -> None:
         """Start the daemons, configure and address both ends."""
-        for side, host in enumerate((self.a, self.b)):
+        for side, host in ((1, self.b), (0, self.a)):  # who listens first, who speaks last
             host.daemon(kinds[side], **env)
             self.configure(side, mtu=mtu, wg=wg)
 

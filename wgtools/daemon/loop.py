@@ -56,6 +56,7 @@ class Loop:
         self._now = clock.now()
         self._stop: str | None = None
         self._next_look = self._next_report = self._now.mono
+        self._unwritten = 0  # frames that the system would not take
         self._reported: dict[object, int] = {}
         self._control = ControlServer(
             listener.socket, self._selector, self, log=log, mono=lambda: self._now.mono
@@ -193,7 +194,8 @@ class Loop:
             udp.send(out.datagrams)
         write = self._tun.write
         for frame in out.frames:
-            write(frame)
+            if not write(frame):
+                self._unwritten += 1
         if out.events and self._log.is_debug:
             for event in out.events:
                 self._interface.tell(event)
@@ -240,6 +242,8 @@ class Loop:
         counters: dict[object, int] = {drop.value: n for drop, n in self._engine.counters.items()}
         if self._interface.udp is not None:
             counters.update(self._interface.udp.troubles)
+        if self._unwritten:
+            counters["refused by the TUN"] = self._unwritten
         if counters != self._reported:
             self._reported = counters
             shown = ", ".join(f"{name} {count}" for name, count in counters.items())

@@ -197,7 +197,8 @@ def _serve(loop: Loop, log: Log, ready: int) -> None:
         if log.is_debug:
             import traceback
 
-            for line in traceback.format_exc().splitlines():
+            # Where, but not what: the text of an exception may hold anything.
+            for line in "".join(traceback.format_tb(e.__traceback__)).splitlines():
                 log.debug(line)
         log.error(f"Ended by an error of our own ({type(e).__name__}): please report it")
         raise WgError("Ended by an error of our own") from None

@@ -305,6 +305,14 @@ def test_counters_are_told_when_they_changed_and_not_often(bench: Bench) -> None
     assert told() == 1
 
 
+def test_frame_that_the_tun_refuses_is_counted(bench: Bench) -> None:
+    bench.engine.next_out = Outgoing([], [[bytes(10), b"\x95"]], [])
+    bench.turn()
+    bench.clock.mono += 60
+    bench.turn()
+    assert "refused by the TUN 1" in bench.lines[-1]
+
+
 # ------------------------------------------------------------------ the link
 
 

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 import pytest
 
 from wgtools.daemon.log import DEBUG, ERROR, SILENT, Log, level_of, short_name
-from wgtools.daemon.main import Options, main, parse
-from wgtools.errors import UsageError
+from wgtools.daemon.loop import Loop
+from wgtools.daemon.main import Options, _serve, main, parse
+from wgtools.errors import UsageError, WgError
 from wgtools.keys import Key
 
 
@@ -99,6 +101,26 @@ def test_usage_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("wgtools-engine: Unknown option: --frobnicate\n\nhint: Usage: ")
+
+
+class BrokenLoop:
+    """Meets something that nobody foresaw."""
+
+    def run(self) -> str:
+        raise KeyError("a secret")
+
+
+@pytest.mark.parametrize("level", [ERROR, DEBUG])
+def test_error_of_our_own_tells_no_secret(monkeypatch: pytest.MonkeyPatch, level: int) -> None:
+    monkeypatch.setattr("wgtools.daemon.process.harden", lambda: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    lines = Lines(level)
+    with pytest.raises(WgError, match="error of our own"):
+        _serve(cast(Loop, BrokenLoop()), lines.log, -1)
+    text = "".join(lines.lines)
+    assert "KeyError" in text
+    assert "a secret" not in text.replace('raise KeyError("a secret")', "")
+    assert ("test_main.py" in text) is (level == DEBUG)
 
 
 # ------------------------------------------------------------------ the log
