@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from wgtools.conf.document import Document
 
-__all__ = ["HOOKS", "QuickFile", "Value"]
+__all__ = ["HOOKS", "SPELLED", "QuickFile", "Value"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _BLANK = b" \t"
 _SPACE = b" \t\r\v\f"  # the C locale's, less LF, which ends the line
-HOOKS = ("preup", "postup", "predown", "postdown")
+SPELLED = {"preup": "PreUp", "postup": "PostUp", "predown": "PreDown", "postdown": "PostDown"}
+HOOKS = tuple(SPELLED)
 _LISTS = ("address", "dns")
 _SINGLES = ("mtu", "table", "saveconfig")
 

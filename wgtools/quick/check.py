@@ -29,6 +29,7 @@ __all__ = ["Checked", "ConfigErrors", "Interface", "check", "parse_address", "ta
 _TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _TABLE_FILES = ("/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2")
 _MTU_MIN, _MTU_MAX = 68, 65535  # RFC 791 3.1; the length field of an IP packet
+_MANY = 20  # mistakes of the wg(8) part; who has made more wants to start over
 _IPV6_MTU = 1280  # RFC 8200 section 5
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -95,11 +96,34 @@ def check(
 
 
 def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:
-    try:
-        return wgconf.parse(config.wg_document())
-    except ConfigError as error:
-        found.errors.append(error)
-        return None
+    """What wg(8) is told; its reader stops at a mistake, so it goes on without that line."""
+    document = config.wg_document()
+    before = len(found.errors)
+    while len(found.errors) - before < _MANY:
+        try:
+            change = wgconf.parse(document)
+        except wgconf.IncompletePeer as error:
+            if len(found.errors) == before:  # else it may be that its key was the mistake
+                found.errors.append(error)
+            return None
+        except ConfigError as error:
+            _hide_key(error)
+            found.errors.append(error)
+            wrong = [line for line in document.lines if line.number == error.line]
+            if not wrong or wrong[0].raw.lstrip().startswith(b"["):
+                return None  # without its header the rest would be all mistakes
+            document.lines.remove(wrong[0])
+        else:
+            return change if len(found.errors) == before else None
+    return None
+
+
+def _hide_key(error: ConfigError) -> None:
+    """A key with one character wrong is still most of a key: not for logs."""
+    text, _, _ = error.message.partition(": `")
+    if text.startswith("Key "):
+        error.message = text
+        error.hint = error.hint or "a key is 44 characters of base64, the last of them ="
 
 
 def _addresses(config: QuickFile, found: _Findings) -> dict[str, Interface]:

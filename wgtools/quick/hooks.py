@@ -39,10 +39,10 @@ def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
     return env
 
 
-def run_hook(text: str, env: dict[str, str]) -> None:
+def run_hook(text: str, kind: str, env: dict[str, str]) -> None:
     """Raises CommandFailed with the hook's own status."""
     line = text.encode("utf-8", "surrogateescape")
-    run([*_shell(), "-c", line], name="hook", env=env)
+    run([*_shell(), "-c", line], name=f"{kind} hook", env=env)
 
 
 def syntax_error(text: str) -> bool:

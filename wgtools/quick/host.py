@@ -106,7 +106,7 @@ class Host:
 
     @carry_out.register(steps.RunHook)
     def _run_hook(self, step: steps.RunHook) -> None:
-        hooks.run_hook(step.text, self._env)
+        hooks.run_hook(step.text, step.kind, self._env)
 
     @carry_out.register(steps.Configure)
     def _configure(self, step: steps.Configure) -> None:

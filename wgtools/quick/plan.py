@@ -12,6 +12,7 @@ tunnel 10, DNS 11.
 
 from __future__ import annotations
 
+from wgtools.conf.quickfile import SPELLED
 from wgtools.inet import pton
 from wgtools.quick.steps import (
     AddAddress,
@@ -78,7 +79,8 @@ class Running(Value):
 
 
 def hooks(config: QuickFile, kind: str, name: str) -> list[Step]:
-    return [RunHook(hook.text.replace("%i", name)) for hook in config.hooks[kind]]
+    said = SPELLED[kind]
+    return [RunHook(hook.text.replace("%i", name), said) for hook in config.hooks[kind]]
 
 
 def birth(config: QuickFile, name: str, change: DeviceChange) -> list[Step]:

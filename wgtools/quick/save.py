@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wgtools.conf.edit import edited, worth_keeping
-from wgtools.conf.quickfile import HOOKS
+from wgtools.conf.quickfile import HOOKS, SPELLED
 from wgtools.conf.writer import write
 from wgtools.quick.plan import split_dns
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from wgtools.model import Device
 
 __all__ = ["saved"]
-
-_SPELLED = {"preup": "PreUp", "postup": "PostUp", "predown": "PreDown", "postdown": "PostDown"}
 
 
 def saved(
@@ -56,6 +54,6 @@ def _composed(
     if config.saves:
         lines.append("SaveConfig = true")
     for kind in HOOKS:
-        lines += [f"{_SPELLED[kind]} = {hook.text}" for hook in config.hooks[kind]]
+        lines += [f"{SPELLED[kind]} = {hook.text}" for hook in config.hooks[kind]]
     head, _, rest = write(device).partition("\n")
     return "\n".join([head, *lines, rest]).encode("utf-8", "surrogateescape")

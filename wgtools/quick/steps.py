@@ -111,9 +111,10 @@ class DeleteLink(Step):
 
 
 class RunHook(Step):
-    """A user's own shell line, `%i` already replaced."""
+    """A user's own shell line, `%i` already replaced; `kind` is its key."""
 
     text: str
+    kind: str = "a"
 
     @property
     def shown(self) -> tuple[str, ...]:

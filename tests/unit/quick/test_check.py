@@ -109,6 +109,28 @@ def test_what_is_doubtful_is_a_warning() -> None:
     ]
 
 
+def test_mistakes_of_the_wg_part_are_all_told_up_to_a_bad_header() -> None:
+    lines = (
+        "ListenPort = x\nBogus\n[Peer]\nPublicKey = short\nAllowedIPs = 1.2.3.4/99\n[Pear]\nX = 1"
+    )
+    assert [where for where, _ in mistakes(lines)] == [
+        *("wg0.conf:2:14", "wg0.conf:3:1", "wg0.conf:5:13", "wg0.conf:6:14", "wg0.conf:7:1"),
+    ]
+
+
+def test_a_peer_without_a_key_is_told_if_nothing_else_is() -> None:
+    assert mistakes("[Peer]\nAllowedIPs = 10.0.0.1/32") == [
+        ("wg0.conf:2", "A peer is missing a public key")
+    ]
+
+
+def test_a_key_with_a_typing_error_is_not_shown() -> None:
+    key = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxG="
+    assert mistakes(f"PrivateKey = {key}") == [
+        ("wg0.conf:2:14", "Key is not the correct length or format")
+    ]
+
+
 def test_no_key_in_any_message() -> None:
     key = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs="
     for _, message in mistakes(f"PrivateKey = {key}\nAddress = x\nMTU = y"):

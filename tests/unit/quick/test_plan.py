@@ -54,8 +54,8 @@ def test_birth_runs_preup_on_a_link_without_keys() -> None:
     change = DeviceChange()
     assert plan.birth(config(), "wg0", change) == [
         MakeLink("wg0"),
-        RunHook("one wg0 %wg0"),
-        RunHook("two"),
+        RunHook("one wg0 %wg0", "PreUp"),
+        RunHook("two", "PreUp"),
         Configure("wg0", change),
     ]
 
@@ -165,7 +165,7 @@ def test_down_in_the_order_of_the_original() -> None:
     before, teardown, after = plan.down(
         config(), "wg0", rules=rules, link=True, save=True, dns_entry="wg0", firewall=True
     )
-    assert before == [RunHook("down wg0"), Save("wg0")]
+    assert before == [RunHook("down wg0", "PreDown"), Save("wg0")]
     assert teardown == [
         DeleteRule(rules[0]),
         DeleteRule(rules[1]),
@@ -173,7 +173,7 @@ def test_down_in_the_order_of_the_original() -> None:
         RemoveDNS("wg0"),
         RemoveFirewall("wg0"),
     ]
-    assert after == [RunHook("gone")]
+    assert after == [RunHook("gone", "PostDown")]
 
 
 def test_down_without_a_link_neither_saves_nor_runs_predown() -> None:
@@ -182,7 +182,7 @@ def test_down_without_a_link_neither_saves_nor_runs_predown() -> None:
     )
     assert before == []
     assert DeleteLink("wg0") not in teardown
-    assert after == [RunHook("gone")]
+    assert after == [RunHook("gone", "PostDown")]
 
 
 def test_split_dns() -> None:
