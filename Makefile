@@ -18,7 +18,7 @@ bench: $(VENV)/ready
 	$(VENV)/bin/python tests/bench/run.py
 
 install:
-	$(PYTHON) -m pip install --no-deps --no-compile --root-user-action=ignore \
+	$(PYTHON) -m pip install --no-deps --ignore-installed --root-user-action=ignore \
 	    --root "$(DESTDIR)/" --prefix "$(PREFIX)" .
 
 $(VENV)/ready: pyproject.toml .ci/venv
