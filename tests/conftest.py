@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""What every tier shares: nothing is skipped quietly.
+"""What every tier shares: nothing is skipped quietly, nothing fails for being slow.
 
 In CI (`WGTOOLS_NO_SKIP` set) a tier that cannot run is a failure; elsewhere the last
-lines of the run say which tier it was and what it lacks.
+lines of the run say which tier it was and what it lacks.  There Hypothesis tries the
+same examples every time, so that a red run is about the change; everywhere else, and
+in `make fuzz`, it tries new ones.
 """
 
 import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on who else is at work on the machine.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("WGTOOLS_NO_SKIP") else "here")
 
 
 @pytest.hookimpl(wrapper=True)
