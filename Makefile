@@ -17,6 +17,9 @@ test: $(VENV)/ready
 bench: $(VENV)/ready
 	$(VENV)/bin/python tests/bench/run.py
 
+fuzz: $(VENV)/ready
+	WGTOOLS_PROFILE=fuzz $(VENV)/bin/python -m pytest -q tests/fuzz $(PYTEST_ARGS)
+
 install:
 	$(PYTHON) -m pip install --no-deps --ignore-installed --root-user-action=ignore \
 	    --root "$(DESTDIR)/" --prefix "$(PREFIX)" .

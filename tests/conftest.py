@@ -16,7 +16,10 @@ from hypothesis import HealthCheck, settings
 # How long an example takes depends on who else is at work on the machine.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
-settings.load_profile("ci" if os.environ.get("WGTOOLS_NO_SKIP") else "here")
+settings.register_profile("fuzz", settings.get_profile("here"), max_examples=20_000)
+settings.load_profile(
+    os.environ.get("WGTOOLS_PROFILE", "ci" if os.environ.get("WGTOOLS_NO_SKIP") else "here")
+)
 
 
 @pytest.hookimpl(wrapper=True)
