@@ -239,6 +239,9 @@ class Engine:
         if peer is None:
             self.counters[Drop.NO_ROUTE] += 1
             return
+        if destination == peer.host and peer.has_made(view, end):
+            self.counters[Drop.ROUTING_LOOP] += 1
+            return
         _, gso_type, _, gso_size, _, _ = NET_HEADER.unpack_from(view)
         peer.send_frame(view, end, 0 if gso_type == GSO_NONE else gso_size, now)
 

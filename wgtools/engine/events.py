@@ -82,6 +82,7 @@ class Drop(Enum):
     BAD_FRAME = "bad_frame"  # not an IP packet, or offloads that make no sense
     NO_ROUTE = "no_route"  # no peer has that destination
     NO_ENDPOINT = "no_endpoint"  # we do not know where that peer is
+    ROUTING_LOOP = "routing_loop"  # our own datagram to that peer, routed back into the tunnel
     STAGED_OVERFLOW = "staged_overflow"  # an older packet made room for a newer
     STAGED_EXPIRED = "staged_expired"  # no handshake came in time
     WEAK_PEER_KEY = "weak_peer_key"  # the peer's public key gives an all-zero secret

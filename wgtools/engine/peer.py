@@ -22,7 +22,7 @@ from wgtools.engine.constants import (
     REKEY_ON_RECEIVE_TIME,
     REKEY_TIMEOUT,
 )
-from wgtools.engine.cookie import CookieJar
+from wgtools.engine.cookie import CookieJar, packed_host
 from wgtools.engine.events import (
     Drop,
     EndpointMoved,
@@ -30,6 +30,7 @@ from wgtools.engine.events import (
     HandshakeFailed,
     KeysErased,
 )
+from wgtools.engine.loopguard import is_our_own
 from wgtools.engine.noise import Handshake, Opened, Refused
 from wgtools.engine.session import Keyring, Rotation, Session
 from wgtools.engine.staging import Staging
@@ -83,6 +84,7 @@ class Peer:
         "address",
         "handshake",
         "handshake_ns",
+        "host",
         "key",
         "keyring",
         "rx_bytes",
@@ -97,6 +99,7 @@ class Peer:
         self.key = key
         self.state = PeerState.DOWN
         self.address: Address | None = None
+        self.host = b""  # of `address`, packed
         self.sticky: Sticky = None
         self.handshake = Handshake(bytes(key))
         self.keyring: Keyring[Peer] = Keyring()
@@ -135,6 +138,7 @@ class Peer:
     def set_address(self, address: Address) -> None:
         """Where the user says the peer is."""
         self.address = address
+        self.host = packed_host(address)
         self.sticky = None
 
     def set_interval(self, seconds: int, now: Now) -> None:
@@ -173,6 +177,14 @@ class Peer:
             self.flush(now)
             return
         self._transmit(session, frame, end, address)
+
+    def has_made(self, frame: memoryview, end: int) -> bool:
+        """Whether frame[:end], on its way to this peer's own endpoint, is a message that we
+        made for it.  To encrypt that again would never end."""
+        ring, indices = self.keyring, self._context.indices
+        sessions = (ring.previous, ring.current, ring.next)
+        theirs = [session.remote_index for session in sessions if session is not None]
+        return is_our_own(frame, end, theirs=theirs, ours=(indices.handshakes, indices.sessions))
 
     def _transmit(
         self, session: Session[Peer], frame: memoryview, end: int, address: Address
@@ -371,6 +383,7 @@ class Peer:
         if arrival.address != self.address:
             self._context.outbox.event(EndpointMoved(self.key, self.address, arrival.address))
             self.address = arrival.address
+            self.host = packed_host(arrival.address)
         self.sticky = arrival.sticky
         self.timers.anything_passed(now.mono)
         self.timers.anything_received()

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""A peer whose endpoint lies inside the tunnel: what we send must not feed us."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from wgtools.engine.events import Drop
+from wgtools.testing.link import Host, Link, frame, pair
+from wgtools.testing.packets import ipv4, ipv6, udp
+
+PORT = 2222
+FOUR, SIX = ("10.0.0.2", PORT), ("fd00::2", PORT, 0, 0)
+
+
+def ping() -> bytes:
+    return ipv4("10.0.0.1", "10.0.0.2", 1, bytes(64))
+
+
+def roamed(address: tuple[str, int] | tuple[str, int, int, int]) -> Link:
+    """A session, and A believes that B is at B's own tunnel address."""
+    joined = pair()
+    a, b = joined.hosts
+    joined.send(a, ping())
+    joined.run()
+    joined.send(b, ipv4("10.0.0.2", "10.0.0.1", 1, bytes(64)))
+    joined.collect()
+    (one,) = joined.flying
+    joined.flying.clear()
+    a.engine.datagrams_received(one.data, one.size, address, None, joined.clock.now)
+    a.engine.outgoing()
+    return joined
+
+
+def said(host: Host) -> list[bytes]:
+    return [bytes(data) for _, _, data, _ in host.engine.outgoing().datagrams]
+
+
+def routed_back(datagram: bytes, address: tuple[object, ...]) -> bytes:
+    """The frame that the host makes of our datagram when its route leads into our TUN."""
+    content = udp(51820, PORT, datagram)
+    if len(address) == 2:
+        return ipv4("10.0.0.1", "10.0.0.2", 17, content)
+    return ipv6("fd00::1", "fd00::2", 17, content)
+
+
+@pytest.mark.parametrize("address", [FOUR, SIX])
+def test_what_we_made_is_not_encrypted_again(address: tuple[str, int]) -> None:
+    joined = roamed(address)
+    a = joined.hosts[0]
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    joined.send(a, routed_back(datagram, address))
+    assert said(a) == []
+    assert a.engine.counters[Drop.ROUTING_LOOP] == 1
+
+
+def test_nor_is_our_initiation() -> None:
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    joined.clock.advance(200.0)
+    joined.send(a, ping())
+    (initiation,) = said(a)
+    assert initiation[0] == 1
+    joined.send(a, routed_back(initiation, FOUR))
+    assert said(a) == []
+    assert a.engine.counters[Drop.ROUTING_LOOP] == 1
+
+
+def test_nor_the_first_fragment_of_it() -> None:
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    whole = bytearray(routed_back(datagram, FOUR))
+    whole[6] |= 0x20
+    joined.send(a, bytes(whole))
+    six = bytearray(routed_back(datagram, SIX))
+    first = six[:6] + b"\x2c" + six[7:40] + bytes([17, 0, 0, 1, 0, 0, 0, 7]) + six[40:]
+    only = ipv4("10.0.0.1", "10.0.0.2", 17, b"")
+    joined.send(a, only)  # too short to be anything
+    assert len(said(a)) == 1
+    assert a.engine.counters[Drop.ROUTING_LOOP] == 1
+    joined = roamed(SIX)
+    a = joined.hosts[0]
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    first[56:] = datagram
+    joined.send(a, bytes(first))
+    assert said(a) == []
+    assert a.engine.counters[Drop.ROUTING_LOOP] == 1
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+def test_wireguard_of_others_to_the_same_endpoint_passes(kind: int) -> None:
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    foreign = struct.pack("<III", kind, 0xDEADBEEF, 0) + bytes(80)
+    joined.send(a, routed_back(foreign, FOUR))
+    assert len(said(a)) == 1
+    assert not a.engine.counters
+
+
+def test_our_messages_to_another_address_pass() -> None:
+    """Somebody may well send a recording of them through the tunnel."""
+    joined = pair()
+    a = joined.hosts[0]
+    joined.send(a, ping())
+    joined.run()
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    joined.send(a, routed_back(datagram, FOUR))
+    assert len(said(a)) == 1
+
+
+def test_the_guard_outlives_no_reconfiguration() -> None:
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    (peer,) = a.engine._peers.values()
+    peer.set_address(("192.0.2.2", PORT))
+    a.engine.frame_received(frame(routed_back(datagram, FOUR)), joined.clock.now)
+    assert len(said(a)) == 1
