@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 
-from wgtools.daemon.tun import FRAME_ROOM, Link, Tun, TunGone
+from wgtools.daemon.tun import FRAME_ROOM, Tun, TunGone
 from wgtools.daemon.tun.linux import LinuxTun, create_tun
 from wgtools.testing.memory_tun import MemoryTun
 
@@ -143,7 +143,8 @@ def readable(fd: int) -> bool:
 
 def test_name_and_first_state(system: System) -> None:
     assert system.tun.name == "tun9"
-    assert system.tun.link() == Link(up=False, mtu=1420)
+    link = system.tun.link()
+    assert (link.up, link.mtu) == (False, 1420)
 
 
 def test_nothing_to_read_is_no_error(system: System) -> None:
@@ -189,7 +190,8 @@ def test_changes_of_the_link_are_told(system: System) -> None:
     system.set_link(mtu=1280)
     assert readable(system.tun.watch_fileno())
     system.tun.watched()
-    assert system.tun.link() == Link(up=True, mtu=1280)
+    link = system.tun.link()
+    assert (link.up, link.mtu) == (True, 1280)
 
 
 def test_changes_of_routes_are_told(system: System) -> None:
@@ -212,6 +214,14 @@ def test_deleted_it_says_so(system: System, up: bool) -> None:
         system.tun.write([bytes(10), packet(b"x")])
     with pytest.raises(TunGone):
         system.tun.link()
+
+
+def test_index_is_that_of_the_system() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a TUN of the system needs root and /dev/net/tun")
+    system = OfLinux()
+    assert system.tun.link().index == socket.if_nametoindex("tun9") > 0
+    system.close()
 
 
 def test_closed_twice_is_closed(system: System) -> None:

@@ -62,12 +62,16 @@ class Interface:
         self._is_up = False
         self._has_said_no_mark = False
         self._mtu = 0
+        self._tun_index = 0
 
     # -------------------------------------------------------------- the link
 
     def refresh(self) -> None:
         """Look at the link and follow it: up, down, another MTU.  Raises TunGone."""
         link = self.tun.link()
+        self._tun_index = link.index
+        if self.udp is not None:
+            self.udp.tun_index = link.index
         if link.mtu != self._mtu:
             self._log.debug(f"MTU {link.mtu}")
             self._mtu = link.mtu
@@ -104,6 +108,7 @@ class Interface:
         if old is not None:
             old.close()
         if udp is not None:
+            udp.tun_index = self._tun_index
             self._log.debug(
                 f"UDP port {udp.port}, IPv6 {_yes(udp.has_ipv6)}, GRO {_yes(udp.has_gro)}, "
                 f"GSO {_yes(udp.has_gso)}"

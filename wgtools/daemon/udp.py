@@ -93,6 +93,7 @@ class UDPSockets:
         self.has_gso = True
         self.has_gro = False
         self.can_mark = False
+        self.tun_index = 0  # of the TUN, if it is in the sockets' network namespace
         self._no_gso_to: set[Address] = set()
         self._stickies: dict[tuple[int, bytes], Sticky] = {}
         self._segment: dict[int, _Control] = {}
@@ -178,7 +179,11 @@ class UDPSockets:
     # -------------------------------------------------------------- receiving
 
     def receive(self, sock: socket.socket, buffer: memoryview) -> Received | None:
-        """One datagram, or several of one sender that GRO has put together; None if none waits."""
+        """One datagram, or several of one sender that GRO has put together; None if none waits.
+
+        What no honest peer can have sent comes back empty: from port 0, or through our own
+        tunnel, where it would make the peer's endpoint lie inside of what leads to it.
+        """
         try:
             length, ancillary, _flags, address = sock.recvmsg_into([buffer], _ANCILLARY)
         except BlockingIOError:
@@ -192,8 +197,14 @@ class UDPSockets:
             if level == _SOL_UDP:
                 if kind == _UDP_GRO:
                     size = _INT.unpack_from(data)[0] or length
+            elif self.tun_index and _interface(kind, data) == self.tun_index:
+                self.troubles["through our own tunnel"] += 1
+                return Received(0, 0, address, None)
             else:
                 sticky = self._sticky(kind, data)
+        if not address[1]:
+            self.troubles["from port 0"] += 1
+            return Received(0, 0, address, None)
         return Received(length, size, address, sticky)
 
     def _sticky(self, kind: int, data: bytes) -> Sticky | None:
@@ -312,6 +323,16 @@ def _option(sock: socket.socket, level: int, option: int, value: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _interface(kind: int, data: bytes) -> int:
+    """The interface that a datagram came in by; 0 if that is not said."""
+    index = 0
+    if kind == _IP_PKTINFO and len(data) == _PKTINFO4.size:
+        index, _, _ = _PKTINFO4.unpack(data)
+    elif kind == _IPV6_PKTINFO and len(data) == _PKTINFO6.size:
+        _, index = _PKTINFO6.unpack(data)
+    return index
 
 
 def _answer_control(kind: int, data: bytes) -> _Control | None:

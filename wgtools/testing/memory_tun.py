@@ -43,10 +43,16 @@ class MemoryTun:
         self._waiting.append(frame)
         os.write(self._wake, b"!")
 
-    def set_link(self, *, up: bool | None = None, mtu: int | None = None) -> None:
+    def set_link(
+        self, *, up: bool | None = None, mtu: int | None = None, index: int | None = None
+    ) -> None:
         """`ip link set`."""
         old = self._link
-        self._link = Link(up=old.up if up is None else up, mtu=old.mtu if mtu is None else mtu)
+        self._link = Link(
+            up=old.up if up is None else up,
+            mtu=old.mtu if mtu is None else mtu,
+            index=old.index if index is None else index,
+        )
         os.write(self._ring, b"!")
 
     def change_routes(self) -> None:

@@ -107,6 +107,7 @@ class FakeUDP:
         self.can_mark = True
         self.is_closed = False
         self.forgotten = 0
+        self.tun_index = 0
 
     def receive(self, sock: socket.socket, buffer: memoryview) -> object:
         if self.merged:
@@ -333,6 +334,17 @@ def test_mtu_is_followed(bench: Bench) -> None:
     bench.tun.set_link(mtu=1280)
     bench.turn()
     assert bench.named("mtu") == [("mtu", 1420), ("mtu", 1280)]
+
+
+def test_sockets_know_the_tunnel_that_they_carry(down: Bench) -> None:
+    down.tun.set_link(up=True, index=9)
+    down.turn()
+    assert down.udp.tun_index == 9
+    assert down.interface.apply(DeviceChange(listen_port=7)) == 0
+    assert down.udp.tun_index == 9
+    down.tun.set_link(index=0)
+    down.turn()
+    assert down.udp.tun_index == 0
 
 
 def test_changed_routes_forget_sources(bench: Bench) -> None:

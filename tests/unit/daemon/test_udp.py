@@ -267,6 +267,32 @@ def test_buffer_that_stays_full_holds_nobody(monkeypatch: pytest.MonkeyPatch) ->
 # ------------------------------------------------------------------ receiving, and answering
 
 
+TUN = 9
+THROUGH_TUN = [
+    (socket.IPPROTO_IP, 8, struct.pack("=i4s4s", TUN, bytes([10, 0, 0, 1]), bytes(4))),
+    (socket.IPPROTO_IPV6, 50, struct.pack("=16si", b"\xfd" + bytes(15), TUN)),
+]
+
+
+@pytest.mark.parametrize("control", THROUGH_TUN)
+def test_datagram_through_our_own_tunnel_comes_empty_and_is_counted(control: Control) -> None:
+    udp = FakeHost().sockets()
+    udp.tun_index = TUN
+    inside = (b"x" * 32, [control], PEER4)
+    outside = (b"y" * 32, [HERE4], PEER4)
+    assert received(udp, inside, outside) == [(0, 0, PEER4), (32, 32, PEER4)]
+    assert udp.troubles == {"through our own tunnel": 1}
+    udp.tun_index = 0  # it moved to another namespace: that number is another interface's now
+    assert received(udp, inside) == [(32, 32, PEER4)]
+
+
+def test_datagram_from_port_0_comes_empty_and_is_counted() -> None:
+    """No answer could ever be sent to it."""
+    udp = FakeHost().sockets()
+    assert received(udp, (b"x", [], ("192.0.2.2", 0))) == [(0, 0, ("192.0.2.2", 0))]
+    assert udp.troubles == {"from port 0": 1}
+
+
 def received(udp: UDPSockets, *incoming: object) -> list[tuple[int, int, Address]]:
     sock = cast(FakeSocket, udp.sockets[0])
     sock.incoming += incoming

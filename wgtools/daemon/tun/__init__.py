@@ -31,6 +31,7 @@ class Link:
 
     up: bool
     mtu: int
+    index: int = 0  # in the network namespace that we are in; 0 if it is elsewhere
 
 
 class Tun(Protocol):

@@ -240,7 +240,20 @@ class LinuxTun:
         request = _ifreq(os.fsencode(self.name))
         (flags,) = struct.unpack_from("16xH", fcntl.ioctl(self._query, _SIOCGIFFLAGS, request))
         (mtu,) = struct.unpack_from("16xi", fcntl.ioctl(self._query, _SIOCGIFMTU, request))
-        return Link(up=bool(flags & _IFF_UP), mtu=mtu)
+        return Link(up=bool(flags & _IFF_UP), mtu=mtu, index=self._index if self._is_here() else 0)
+
+    def _is_here(self) -> bool:
+        """Whether the interface is in our own network namespace, as far as one can tell."""
+        try:
+            there = fcntl.ioctl(self._fd, _TUNGETDEVNETNS)
+        except OSError:
+            return self._home is None  # no privilege to ask: it was here when it began
+        try:
+            return os.path.samestat(os.fstat(there), os.stat("/proc/self/ns/net"))
+        except OSError:
+            return self._home is None
+        finally:
+            os.close(there)
 
     def set_mtu(self, mtu: int) -> None:
         """Raises OSError."""
