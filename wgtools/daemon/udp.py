@@ -61,7 +61,11 @@ OpenSocket = Callable[[int, int], socket.socket]
 
 
 class Sticky:
-    """Control data that makes an answer leave from the address that was asked, while it is true."""
+    """Control data that makes an answer leave from the address that was asked, while it is true.
+
+    Shared by all who asked there: only what proves the address wrong, not the fault of one
+    destination, may end it.
+    """
 
     __slots__ = ("alive", "control")
 
@@ -209,8 +213,8 @@ class UDPSockets:
 
     def _sticky(self, kind: int, data: bytes) -> Sticky | None:
         known = self._stickies.get((kind, data))
-        if known is not None:
-            return known
+        if known is not None and known.alive:
+            return known  # one that had died: asked again, it is ours again
         control = _answer_control(kind, data)
         if control is None:
             return None
@@ -238,34 +242,40 @@ class UDPSockets:
     def _send(self, sock: socket.socket, job: _Job) -> None:
         """One system call; again, and plainer, as long as there is something to leave off."""
         data, address, sticky, size = job
+        is_doubted = False  # whether the source may be what the kernel disliked
         for _ in range(_CONCESSIONS):
             control: list[_Control] = []
-            if sticky is not None and sticky.alive:
+            if sticky is not None and sticky.alive and not is_doubted:
                 control.append(sticky.control)
             if size:
                 control.append(self._segments_of(size))
             try:
                 sock.sendmsg((data,), control, 0, address)
-            except OSError as e:
-                if not self._concede(e, sock, job):
+            except BlockingIOError as e:
+                if not _writable(sock):
                     self._count(e)
                     return
-            else:
+            except OSError as e:
+                if e.errno in _SOURCE_REFUSED and len(control) > bool(size):
+                    is_doubted = True
+                elif size and self._concede_segments(e, address):
+                    self._send_singly(sock, job)
+                    return
+                else:
+                    self._count(e)
+                    return
+            except (OverflowError, ValueError):
+                self.troubles["not an address to send to"] += 1
                 return
-            if size and (not self.has_gso or address in self._no_gso_to):
-                self._send_singly(sock, job)
+            else:
+                if is_doubted and sticky is not None:
+                    sticky.alive = False  # all went well without: that address is not ours any more
                 return
         self.troubles["gave up"] += 1
 
-    def _concede(self, e: OSError, sock: socket.socket, job: _Job) -> bool:
-        """Leave off the one thing that the kernel may have disliked; False if nothing is left."""
-        _data, address, sticky, size = job
-        if isinstance(e, BlockingIOError):
-            return _writable(sock)
-        if sticky is not None and sticky.alive and e.errno in _SOURCE_REFUSED:
-            sticky.alive = False  # that address is not ours any more
-            return True
-        if not size or e.errno not in _GSO_REFUSED:
+    def _concede_segments(self, e: OSError, address: Address) -> bool:
+        """Leave off UDP_SEGMENT if the kernel may have disliked it; False if not."""
+        if e.errno not in _GSO_REFUSED:
             return False
         if e.errno == errno.EIO:
             self.has_gso = False  # a device that cannot checksum: it will not learn

@@ -354,6 +354,42 @@ def test_source_that_the_kernel_refuses_is_cleared_and_sent_again() -> None:
     assert host.sent == [(b"x", [], PEER4)]
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENETUNREACH])
+def test_destination_at_fault_leaves_the_source_to_all_others(number: int) -> None:
+    """Port 0 is EINVAL, an address without a route ENETUNREACH: anyone can pretend either."""
+    host = FakeHost()
+    udp = host.sockets()
+    sticky = sticky_of(udp, HERE4)
+    host.refuse = lambda data, _control: number if data[:1] == b"A" else 0
+    data, _ = five()
+    udp.send([(("198.51.100.1", 1), sticky, data, 100), (PEER4, sticky, memoryview(b"x"), 1)])
+    assert host.sent[-1] == (b"x", [ANSWER4], PEER4)
+    assert udp.troubles[errno.errorcode[number]]
+    assert sticky is not None
+    assert sticky.alive
+
+
+def test_source_that_had_died_lives_again_when_it_is_asked() -> None:
+    host = FakeHost()
+    udp = host.sockets()
+    host.refuse = lambda _data, control: errno.EADDRNOTAVAIL if ANSWER4 in control else 0
+    udp.send([(PEER4, sticky_of(udp, HERE4), memoryview(b"x"), 1)])
+    host.refuse = lambda _data, _control: 0
+    udp.send([(PEER4, sticky_of(udp, HERE4), memoryview(b"x"), 1)])
+    assert [control for _, control, _ in host.sent] == [[], [ANSWER4]]
+
+
+def test_address_that_cannot_be_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    udp = FakeHost().sockets()
+    monkeypatch.setattr(udp.sockets[1], "sendmsg", too_large)
+    udp.send([(PEER6, None, memoryview(b"x"), 1), (PEER4, None, memoryview(b"y"), 1)])
+    assert udp.troubles == {"not an address to send to": 1}
+
+
+def too_large(*_words: object) -> int:
+    raise OverflowError("scope")
+
+
 def test_refused_source_and_refused_gso_together_lose_nothing() -> None:
     host = FakeHost()
     udp = host.sockets()
