@@ -133,3 +133,38 @@ def test_strip_loads_nothing_heavy(tmp_path: Path) -> None:
     loaded = modules_after("strip", str(tmp_path / "wg0.conf"))
     assert "wgtools.conf.quickfile" in loaded
     assert loaded & HEAVY == set()
+
+
+MISTYPED = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as anybody else wg-quick would ask sudo")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"PrivateKey{MISTYPED}",
+        f"PrivatKey = {MISTYPED}",
+        f"Privat {MISTYPED}",
+        f'PrivateKey = "{MISTYPED}"',
+        f"PrivateKey = {MISTYPED[:43]}",
+        f"Address = {MISTYPED}",
+        f"MTU = {MISTYPED}",
+        f"Table = {MISTYPED}",
+        f"SaveConfig = {MISTYPED}",
+        f"FwMark = {MISTYPED}",
+        f"ListenPort = {MISTYPED}",
+        f"[Peer]\nPrivateKey = {MISTYPED}",
+        f"[Peer]\nAllowedIPs = {MISTYPED}",
+        f"[Peer]\nEndpoint = {MISTYPED}",
+        f"[{MISTYPED}]",
+        MISTYPED,
+    ],
+)
+def test_no_mistake_shows_a_key(tmp_path: Path, lines: str) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "wgt9.conf").write_text(f"[Interface]\n{lines}\n")
+    done = run("up", "./wgt9.conf", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{tmp_path}/wgt9.conf:" in done.stderr
+    assert MISTYPED[:20] not in done.stderr
+    assert MISTYPED[20:40] not in done.stderr

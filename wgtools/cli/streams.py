@@ -21,6 +21,7 @@ __all__ = [
     "out",
     "read_exactly",
     "setting",
+    "tell",
     "text",
 ]
 
@@ -47,11 +48,18 @@ def err(message: str) -> None:
     _write(_STDERR, message + "\n")
 
 
+def tell(message: str) -> None:
+    """The same for what may end in a log: without what looks like a key."""
+    from wgtools.conf.redact import without_keys
+
+    err(without_keys(message))
+
+
 def explain(where: str, hint: str) -> None:
     """A further line, for people only: nothing unless stderr is a terminal."""
     line = ": ".join(part for part in (where, hint) if part)
     if line and is_terminal(_STDERR):
-        err(line)
+        tell(line)
 
 
 def is_terminal(descriptor: int = _STDOUT) -> bool:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from wgtools.quick.files import Target
 
 _VERBS = ("up", "down", "save", "strip")
+_OWN_VERBS = ("plan", "reload", "check", "status")  # cli/quick_verbs.py
+_ENGINE = "--engine="  # `up` only
 _HELP = ("--help", "-h", "help")
+_ENGINE_VARIABLE = "WG_QUICK_ENGINE"
 _NOT_FOUND = 127
 _STOPPED = 128 + 2  # what a shell says for SIGINT
 
@@ -30,10 +33,10 @@ def main() -> int:
     program = os.path.basename(sys.argv[0]) or "wg-quick"
     words = [streams.text(word) for word in streams.arguments()[1:]]
     if len(words) == 1 and words[0] in _HELP:
-        streams.err(_usage(program))
+        streams.tell(_usage(program))
         return 0
     if len(words) != 2 or words[0] not in _VERBS:
-        streams.err(_usage(program))
+        streams.tell(_usage(program))
         return 1
     try:
         return _act(program, *words)
@@ -43,8 +46,24 @@ def main() -> int:
     except KeyboardInterrupt:  # before anything was begun: later ones are noted
         return _STOPPED
     except Exception as error:  # a fault of ours: say so in one line, without values
-        streams.err(f"{program}: internal error: {type(error).__name__}")
+        streams.tell(f"{program}: internal error: {type(error).__name__}")
         return 1
+
+
+def _is_classic(words: list[str], options: list[str]) -> bool:
+    """One of the forms of WG_QUICK_COMPAT section 1, or `up --engine=... NAME`."""
+    known = len(options) <= 1 and all(o.startswith(_ENGINE) and o != _ENGINE for o in options)
+    return len(words) == 2 and words[0] in _VERBS and known
+
+
+def _act_on_our_own(program: str, words: list[str]) -> int:
+    from wgtools.cli import quick_verbs
+
+    try:
+        return quick_verbs.run(program, words)
+    except PermissionError as error:
+        shown = f"`{error.filename}': {error.strerror}" if error.filename else str(error.strerror)
+        raise WgError(shown, hint=f"run this as root: {program} {' '.join(words)}") from error
 
 
 def _act(program: str, verb: str, word: str) -> int:
@@ -60,7 +79,7 @@ def _act(program: str, verb: str, word: str) -> int:
                 return 0
             raise
         if target.world_accessible:
-            streams.err(f"Warning: `{target.path}' is world accessible")
+            streams.tell(f"Warning: `{target.path}' is world accessible")
         if verb == "strip":
             _write_out(_strip(target))
             return 0
@@ -105,8 +124,8 @@ def _elevate(program: str, verb: str, word: str) -> int:
     try:
         os.execvp("sudo", [os.fsencode(part) for part in argv])
     except OSError as error:
-        streams.err(f"{program}: sudo: {error.strerror}")
-        streams.err(f"\nhint: run this as root: {program} {verb} {word}")
+        streams.tell(f"{program}: sudo: {error.strerror}")
+        streams.tell(f"\nhint: run this as root: {program} {verb} {word}")
         return _NOT_FOUND
 
 
@@ -117,13 +136,13 @@ class _Talk:
         self._program = program
 
     def echo(self, line: str) -> None:
-        streams.err(f"[#] {line}")
+        streams.tell(f"[#] {line}")
 
     def say(self, line: str) -> None:
-        streams.err(line)
+        streams.tell(line)
 
     def warn(self, error: WgError) -> None:
-        streams.err(f"[!] {_placed(error)}" + (f" ({error.hint})" if error.hint else ""))
+        streams.tell(f"[!] {_placed(error)}" + (f" ({error.hint})" if error.hint else ""))
 
 
 def _placed(error: WgError) -> str:
@@ -133,7 +152,7 @@ def _placed(error: WgError) -> str:
 
 def _complain(program: str, error: WgError) -> None:
     """The message, and behind an empty line what may help."""
-    streams.err(f"{program}: {error.message}")
+    streams.tell(f"{program}: {error.message}")
     several = getattr(error, "errors", None)
     lines = [f"hint: {error.hint}"] if error.hint else []
     if several:
@@ -145,7 +164,7 @@ def _complain(program: str, error: WgError) -> None:
     elif isinstance(error, ConfigError) and error.where:
         lines.insert(0, f"at {error.where}")
     if lines:
-        streams.err("\n" + "\n".join(lines))
+        streams.tell("\n" + "\n".join(lines))
 
 
 def _usage(program: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wgtools.conf import wgconf
+from wgtools.conf.redact import without_keys, without_value
 from wgtools.errors import ConfigError, WgError
 from wgtools.inet import pton
 from wgtools.quick.plan import split_dns
@@ -69,7 +70,9 @@ class _Findings:
         self.warnings.append(self._at(message, value, hint))
 
     def _at(self, message: str, value: Value, hint: str) -> ConfigError:
-        return ConfigError(message, file=self.file, line=value.line, column=value.column, hint=hint)
+        return ConfigError(
+            without_keys(message), file=self.file, line=value.line, column=value.column, hint=hint
+        )
 
 
 def check(
@@ -120,10 +123,14 @@ def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:
 
 def _hide_key(error: ConfigError) -> None:
     """A key with one character wrong is still most of a key: not for logs."""
-    text, _, _ = error.message.partition(": `")
-    if text.startswith("Key "):
-        error.message = text
+    problem, quote, value = error.message.partition(": `")
+    if problem.startswith("Key "):
+        error.message = problem
         error.hint = error.hint or "a key is 44 characters of base64, the last of them ="
+    elif problem.startswith("Line ") and quote:
+        error.message = f"{problem}: `{without_value(value[:-1])}'"
+    else:
+        error.message = without_keys(error.message)
 
 
 def _addresses(config: QuickFile, found: _Findings) -> dict[str, Interface]:
