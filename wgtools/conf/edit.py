@@ -153,7 +153,8 @@ def _network(word: bytes) -> object:
     packed = pton(host.decode("latin-1"))
     if packed is None or not (length or b"0").isdigit():
         return word
-    return packed, int(length) if length else len(packed) * 8
+    # int() balks at thousands of digits, and four are too many.
+    return packed, int(length.lstrip(b"0")[:4] or b"0") if length else len(packed) * 8
 
 
 def _same(raw: bytes, value: str | None, meaning: Callable[[bytes], object]) -> bool:

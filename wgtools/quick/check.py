@@ -171,7 +171,8 @@ def _short_ipv4(host: str) -> bytes | None:
     parts = host.split(".")
     if len(parts) > 4 or not all(part.isascii() and part.isdigit() for part in parts):
         return None
-    numbers = [int(part) for part in parts]
+    # int() balks at thousands of digits; an empty rest is a zero.
+    numbers = [int(part.lstrip("0")[:4] or "0") for part in parts]
     if any(number > 255 for number in numbers):
         return None
     return bytes(numbers).ljust(4, b"\0")

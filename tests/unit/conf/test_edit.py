@@ -113,6 +113,12 @@ def test_addresses_that_are_gone_go_and_new_ones_come_below() -> None:
     assert "\nAddress=10.0.0.1/24 # both\nAddress = 10.9.0.1/32\n" in text
 
 
+def test_a_length_of_thousands_of_digits_is_just_another_address() -> None:
+    text = edit(device(), FILE.replace("10.0.0.1/24", f"10.0.0.1/{'1' * 5000}"))
+    assert "\nAddress = 10.0.0.1/24\n" in text or "\nAddress=10.0.0.1/24" in text
+    assert "11111" not in text
+
+
 def test_a_removed_peer_takes_its_comment_along_and_a_new_one_comes_last() -> None:
     third = Peer(SHARED, allowed_ips=[AllowedIP.parse("10.0.0.4/32")])
     text = edit(device(peers=[device().peers[1], third]))
