@@ -5,8 +5,8 @@ The inverse of offload.py and what a network card's GRO does: the host's TCP the
 one packet instead of forty.  Pure, and never wrong for being fast: what differs in
 anything but sequence, length, identification, checksum and PSH is not joined, fragments
 and options are left alone, and no checksum that does not hold is ever covered up by a new
-one: the sums of all packets of a super-packet are verified together, and if together they
-are wrong, the packets leave apart and as they came.
+one: each packet of a super-packet is verified by itself, and if one is wrong, all of them
+leave apart and as they came.  (Verified together, errors of two packets could cancel.)
 """
 
 from __future__ import annotations
@@ -73,25 +73,27 @@ class _Flow:
         "_same",
         "at",
         "count",
-        "debt",
+        "debts",
         "follows",
         "frame",
         "identification",
         "last_flags",
         "layout",
         "payload",
+        "place",
         "size",
     )
 
     def __init__(
-        self, payload: memoryview, at: int, layout: tuple[int, int, int], same: int
+        self, payload: memoryview, place: int, layout: tuple[int, int, int], same: int
     ) -> None:
         self._same = same  # the headers under their mask
         self.frame: list[Buffer] = [PLAIN, payload]
-        self.at = [at]  # of each packet
-        self.debt = 0  # with the payloads' sum it must be 0 (mod 65535)
+        self.place = place  # of `frame` among the frames
+        self.at: list[int] = []  # of each packet
+        self.debts: list[int] = []  # of each packet: with the payload's sum 0 (mod 65535)
         self.layout = layout  # (bytes of IP header, protocol, bytes of all headers)
-        self.count = 1
+        self.count = 0
         self.size = self.payload = len(payload)  # of each packet but the last; of all
         self.follows = 0  # the sequence number to come
         self.identification = -1  # the one to come; -1 if it does not matter
@@ -108,17 +110,14 @@ class _Flow:
         )
 
     def is_sound(self) -> bool:
-        """Whether the checksums hold: all headers, pseudo-headers and payloads add up to 0.
-
-        One sum over all is as strong as the checksum itself: two wrong packets cancel as
-        rarely as one wrong packet looks right.
-        """
-        payloads = self.frame[1:]
-        if self.size & 1:  # then a piece may begin in the middle of a word
-            total = sum(checksum_of(memoryview(one)) for one in payloads)
-        else:
-            total = checksum_of(b"".join(payloads))
-        return (self.debt + total) % 65535 == 0
+        """Whether every packet's checksum holds: headers, pseudo-header and payload add up
+        to 0."""
+        payloads = iter(self.frame)
+        next(payloads)
+        for debt, payload in zip(self.debts, payloads, strict=True):
+            if (debt + checksum_of(payload)) % 65535:
+                return False
+        return True
 
 
 def coalesce(
@@ -155,12 +154,13 @@ def coalesce(
 class _Joiner:
     """The flows of one batch."""
 
-    __slots__ = ("_flows", "_frames", "_view")
+    __slots__ = ("_apart", "_flows", "_frames", "_view")
 
     def __init__(self, view: memoryview, frames: list[list[Buffer]]) -> None:
         self._view = view
         self._frames = frames
         self._flows: dict[bytes, _Flow] = {}
+        self._apart: dict[int, list[list[Buffer]]] = {}  # by place: what stands there instead
 
     def take(self, at: int, length: int, name: bytes, layout: tuple[int, int, int]) -> None:
         """Add a packet to its flow, or begin a new one with it, or pass it by."""
@@ -189,17 +189,17 @@ class _Joiner:
         identification = view[at + 4] << 8 | view[at + 5]
         if flow is not None and flow.fits(same, size, sequence, identification):
             flow.frame.append(payload)
-            flow.at.append(at)
-            flow.count += 1
             flow.payload += size
         else:
             if flow is not None:
                 self._close(name)
-            flow = self._flows[name] = _Flow(payload, at, layout, same)
+            flow = self._flows[name] = _Flow(payload, len(self._frames), layout, same)
             self._frames.append(flow.frame)
             if network == 20 and not view[at + 6]:  # without DF the identification counts
                 flow.identification = identification
-        flow.debt += debt
+        flow.count += 1
+        flow.at.append(at)
+        flow.debts.append(debt)
         flow.last_flags = flags
         flow.follows = sequence + size & 0xFFFFFFFF
         if flow.identification >= 0:
@@ -210,6 +210,18 @@ class _Joiner:
     def finish(self) -> None:
         for name in list(self._flows):
             self._close(name)
+        if self._apart:
+            self._spread()
+
+    def _spread(self) -> None:
+        """Put the packets of all that was taken apart where it stood: once, for a frame in
+        the middle of a list costs all that follow it."""
+        frames = self._frames
+        first = min(self._apart)
+        spread: list[list[Buffer]] = []
+        for place in range(first, len(frames)):
+            spread += self._apart.get(place) or [frames[place]]
+        frames[first:] = spread
 
     def _close(self, name: bytes) -> None:
         """Give a super-packet its headers, or take it apart if its checksums do not hold."""
@@ -221,12 +233,10 @@ class _Joiner:
         if flow.is_sound():
             flow.frame[0] = _headers(self._view, flow)
             return
-        apart: list[list[Buffer]] = [
+        self._apart[flow.place] = [
             [PLAIN, self._view[at : at + flow.layout[2] + len(payload)]]
             for at, payload in zip(flow.at, flow.frame[1:], strict=True)
         ]
-        place = next(n for n, frame in enumerate(self._frames) if frame is flow.frame)
-        self._frames[place : place + 1] = apart
 
 
 def _pseudo_sum(view: memoryview, at: int, length: int, layout: tuple[int, int, int]) -> int:

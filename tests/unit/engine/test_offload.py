@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wgtools.engine.coalesce import coalesce
+from wgtools.engine.events import Buffer
 from wgtools.engine.offload import NET_HEADER, checksum_of, complete_checksum, segments
 from wgtools.testing.link import frame
 from wgtools.testing.packets import (
@@ -307,6 +310,48 @@ def test_a_wrong_packet_takes_its_super_packet_apart_and_no_other(size: int) -> 
     assert joined[:4] == [bytes(10) + packet for packet in packets[:4]]
     assert len(joined) == 5
     assert apart(joined) == packets
+
+
+@pytest.mark.parametrize("size", [99, 100])
+def test_two_wrong_packets_do_not_make_a_right_one(size: int) -> None:
+    """A bit turned one way in one packet and the other way in the next: all sums together
+    are as they should be, and neither packet is."""
+    packets = [bytearray(packet) for packet in stream(4, size=size)]
+    packets[1][60] ^= 1  # of a payload of ones: one less
+    packets[2][60] ^= 1  # of a payload of twos: one more
+    whole = [bytes(packet) for packet in packets]
+    assert [is_sound(packet) for packet in whole] == [True, False, False, True]
+    assert join(whole) == [bytes(10) + packet for packet in whole]
+
+
+def test_many_wrong_packets_cost_no_more_than_each_its_own() -> None:
+    """Every frame was once searched for among all before it, and cut out of them."""
+    packets = []
+    for flow in range(400):
+        two = stream(2, size=8, port=1000 + flow)
+        packets += [two[0], two[1][:-1] + b"?"]
+    room = memoryview(b"".join(packets))
+    spans = [(at, 48) for at in range(0, len(room), 48)]
+    frames = _Counting([[b"earlier"]] * 3)
+    coalesce(room, spans, frames, udp=False)
+    assert frames[:3] == [[b"earlier"]] * 3
+    assert [b"".join(parts)[10:] for parts in frames[3:]] == packets
+    assert frames.touched < 10 * len(packets)
+
+
+class _Counting(list[list[Buffer]]):
+    """A list that counts the items that walks and cuts pass by."""
+
+    touched = 0
+
+    def __iter__(self) -> Iterator[list[Buffer]]:
+        for item in super().__iter__():
+            self.touched += 1
+            yield item
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.touched += len(self) if isinstance(key, slice) else 1
+        super().__setitem__(key, value)
 
 
 def test_push_and_a_short_segment_end_a_frame() -> None:
