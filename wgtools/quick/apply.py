@@ -15,7 +15,7 @@ import subprocess
 from wgtools.errors import WgError
 from wgtools.quick.interrupts import Interrupted, interrupts
 
-__all__ = ["NOT_FOUND", "CommandFailed", "Transaction", "find_program", "run"]
+__all__ = ["NOT_FOUND", "CommandFailed", "NotInForce", "Transaction", "find_program", "run"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ NOT_FOUND = 127  # what a shell says for a program that is not there
 
 class CommandFailed(WgError):
     """A program that we started did not end well; carries its own exit status."""
+
+
+class NotInForce(WgError):
+    """Something that was asked for cannot be had here, yet nothing leaks without it.
+
+    A warning, unless the user is strict.  The message says what is not in force.
+    """
 
 
 def run(
@@ -97,12 +104,20 @@ class Transaction:
         echo: Callable[[str], None],
         warn: Callable[[WgError], None],
         journal: Journal,
+        strict: bool = False,
     ) -> None:
+        self._strict = strict
         self._carry_out = carry_out
         self._echo = echo
         self._warn = warn
         self._journal = journal
         self._undos: list[Step] = []
+
+    def bear(self, error: NotInForce) -> None:
+        """Warn of something that will not be in force; raise it if strict."""
+        if self._strict:
+            raise error
+        self._warn(error)
 
     def apply(self, steps: Iterable[Step]) -> None:
         """Do the steps in order; the journal knows each before it is done.
@@ -124,7 +139,8 @@ class Transaction:
                 if undo is not None and step.atomic:
                     self._undos.remove(undo)
                     self._journal.remove(undo)
-                if not step.optional:
+                bearable = step.optional or isinstance(error, NotInForce)
+                if self._strict or not bearable:
                     raise
                 self._warn(error)
 

@@ -224,9 +224,6 @@ def _dns(config: QuickFile, found: _Findings) -> None:
     for value in config.dns:
         if value.text in servers and pton(value.text.partition("%")[0]) is None:
             found.warning(f"`{value.text}' is not the address of a name server", value)
-    if config.dns and not servers:
-        text = "search domains without a name server have no effect"
-        found.warning(text, config.dns[0], "add a server: DNS = 192.0.2.53, example.org")
 
 
 def table_names() -> dict[str, int]:

@@ -90,10 +90,11 @@ def read(target: Target) -> bytes:
         raise WgError(f"`{target.path}': {error.strerror}") from error
 
 
-def replace(path: str, data: bytes, temporary: str = "") -> None:
+def replace(path: str, data: bytes, temporary: str = "", *, mode: int = 0o600) -> None:
     """Put `data` in the place of `path`, at once and lasting.  Raises OSError.
 
-    The temporary file lies beside it; an old one, left by a crash, goes first.
+    The temporary file lies beside it; an old one, left by a crash, goes first.  Another
+    `mode` than the owner's alone is for a file of the system's: what is there now counts more.
     """
     temporary = temporary or f"{path}.tmp"
     if os.path.lexists(temporary):
@@ -105,6 +106,8 @@ def replace(path: str, data: bytes, temporary: str = "") -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            if mode != 0o600:
+                _make_like(path, file.fileno(), mode)
             os.fsync(file.fileno())
         os.rename(temporary, path)
         done = True
@@ -116,3 +119,13 @@ def replace(path: str, data: bytes, temporary: str = "") -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _make_like(path: str, handle: int, mode: int) -> None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        os.fchmod(handle, mode)
+    else:
+        os.fchown(handle, found.st_uid, found.st_gid)
+        os.fchmod(handle, stat.S_IMODE(found.st_mode))

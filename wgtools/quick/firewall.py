@@ -9,7 +9,7 @@ nftables where there is an `nft`, in one transaction; iptables only where there 
 
 from __future__ import annotations
 
-from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
+from wgtools.quick.apply import NOT_FOUND, CommandFailed, NotInForce, find_program, run
 
 __all__ = ["add", "iptables_text", "mark_left_behind", "nft_text", "remove", "table_name", "tool"]
 
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
 _NFT_FAMILY = {4: "ip", 6: "ip6"}
 _IPTABLES = {4: "iptables", 6: "ip6tables"}
+_MISSING = (
+    "there is no `{}': packets from outside to the tunnel's addresses are not dropped, and where "
+    "rp_filter is strict, answers to the tunnel are"
+)
+_REMEDY = "install nftables"
 
 
 def tool() -> str:
-    return "nft" if find_program("nft") else "iptables"
+    """`nft`, `iptables`, or nothing."""
+    if find_program("nft"):
+        return "nft"
+    return "iptables" if find_program("iptables-restore") else ""
 
 
 def table_name(name: str) -> str:
@@ -86,6 +94,9 @@ def _of(family: int, addresses: list[str]) -> list[str]:
 
 
 def add(name: str, mark: int, families: Iterable[int], addresses: list[str], which: str) -> None:
+    """Raises CommandFailed; NotInForce where a packet filter is missing."""
+    if not which:
+        raise NotInForce(_MISSING.format("nft"), hint=_REMEDY)
     if which == "nft":
         run(["nft", "-f", "-"], data=nft_text(name, mark, families, addresses).encode())
         return
@@ -95,7 +106,7 @@ def add(name: str, mark: int, families: Iterable[int], addresses: list[str], whi
             run([program, "-n"], data=iptables_text(name, mark, family, addresses).encode())
         except CommandFailed as error:
             if error.exit_code == NOT_FOUND:
-                error.hint = "a full tunnel needs a packet filter: install nftables"
+                raise NotInForce(_MISSING.format(program), hint=_REMEDY) from error
             raise
 
 

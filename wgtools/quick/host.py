@@ -68,10 +68,17 @@ class Host:
             dict.fromkeys(plain), self.netlink.path_mtu, self.netlink.default_mtu
         )
 
-    def running(self, name: str, table: str) -> plan.Running:
-        """The facts that `plan.routing` asks for; the dear ones only when they matter."""
+    def networks(self, name: str) -> tuple[str, ...]:
+        """The allowed IPs of all peers."""
+        return _networks(ipc.get(name))
+
+    def running(self, name: str, table: str, *, ipv6: bool = True) -> plan.Running:
+        """The facts that `plan.routing` asks for; the dear ones only when they matter.
+
+        Without `ipv6` as if no peer had networks of that family.
+        """
         device = ipc.get(name)
-        networks = _networks(device)
+        networks = tuple(n for n in _networks(device) if ipv6 or ":" not in n)
         if table != "auto" or not networks:
             return plan.Running(networks=networks)
         connected = tuple(self.netlink.connected(name))
@@ -128,11 +135,11 @@ class Host:
 
     @carry_out.register(steps.SetDNS)
     def _set_dns(self, step: steps.SetDNS) -> None:
-        dns.add(step.entry, step.servers, step.domains)
+        dns.add(step)
 
     @carry_out.register(steps.RemoveDNS)
     def _remove_dns(self, step: steps.RemoveDNS) -> None:
-        dns.remove(step.entry)
+        dns.remove(step)
 
     @carry_out.register(steps.AddRoutes)
     def _add_routes(self, step: steps.AddRoutes) -> None:

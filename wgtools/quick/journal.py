@@ -16,7 +16,7 @@ import os
 
 from wgtools.quick import files, steps
 
-__all__ = ["DIRECTORY", "Journal"]
+__all__ = ["DIRECTORY", "Journal", "namespace"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Journal:
     """The undo list of one interface, oldest first."""
 
     def __init__(self, name: str, directory: str = DIRECTORY) -> None:
-        self._path = os.path.join(directory, f"{name}@{_namespace()}.json")
+        self._path = os.path.join(directory, f"{name}@{namespace()}.json")
         self.undos: list[Step] = []
         self.config_file = ""
         self.hooks: dict[str, list[str]] = {}
@@ -104,7 +104,7 @@ def _record(undo: Step) -> dict[str, object]:
     return plain | {"rule": rule.as_dict()} if isinstance(rule, steps.Rule) else plain
 
 
-def _namespace() -> int:
+def namespace() -> int:
     """Interface names are per network namespace, /run often is not."""
     try:
         return os.stat("/proc/self/ns/net").st_ino

@@ -43,6 +43,7 @@ __all__ = [
     "birth",
     "choose_mtu",
     "covered",
+    "dns_step",
     "down",
     "find_rules",
     "free_mark",
@@ -88,13 +89,27 @@ def birth(config: QuickFile, name: str, change: DeviceChange) -> list[Step]:
     return [MakeLink(name), *hooks(config, "preup", name), Configure(name, change)]
 
 
-def addressing(config: QuickFile, name: str, *, mtu: int, dns_entry: str) -> list[Step]:
-    steps: list[Step] = [AddAddress(name, address.text) for address in config.addresses]
+def addressing(
+    config: QuickFile, name: str, *, mtu: int, dns: SetDNS | None, ipv6: bool = True
+) -> list[Step]:
+    """Addresses, the link up, and what `dns_step` made of the DNS words."""
+    texts = [address.text for address in config.addresses]
+    steps: list[Step] = [AddAddress(name, text) for text in texts if ipv6 or ":" not in text]
     steps.append(LinkUp(name, mtu))
-    servers, domains = split_dns(value.text for value in config.dns)
-    if servers:
-        steps.append(SetDNS(dns_entry, servers, domains))
+    if dns is not None:
+        steps.append(dns)
     return steps
+
+
+def dns_step(config: QuickFile, entry: str, method: str) -> SetDNS | None:
+    """None without words that this way of quick/dns takes.
+
+    resolvconf has always been called for servers alone (section 11).
+    """
+    servers, domains = split_dns(value.text for value in config.dns)
+    if method == "none" or not (servers or (domains and method != "resolvconf")):
+        return None
+    return SetDNS(entry, servers, domains, method)
 
 
 def routing(table: str, name: str, running: Running) -> list[Step]:
@@ -142,14 +157,14 @@ def down(
     rules: Iterable[Rule],
     link: bool,
     save: bool,
-    dns_entry: str,
+    dns: RemoveDNS | None,
     firewall: bool,
 ) -> tuple[list[Step], list[Step], list[Step]]:
     """Three parts: what may still call it off, the tearing down, the hooks after it.
 
     A failure in the first leaves all as it is; one in the second never keeps a later
-    step from being tried.  Without `dns_entry` no DNS is
-    touched, without `firewall` no packet filter.
+    step from being tried.  Without `dns` no DNS is touched,
+    without `firewall` no packet filter.
     """
     before = hooks(config, "predown", name) if link else []
     if save and link:
@@ -157,8 +172,10 @@ def down(
     teardown: list[Step] = [DeleteRule(rule) for rule in rules]
     if link:
         teardown.append(DeleteLink(name))
-    if dns_entry:
-        teardown.append(RemoveDNS(dns_entry))
+    if dns is not None:
+        # What resolved is told belongs to the link, and can be taken back as long as it is there.
+        last = len(teardown) - link if dns.method == "resolved" else len(teardown)
+        teardown.insert(last, dns)
     if firewall:
         teardown.append(RemoveFirewall(name))
     return before, teardown, hooks(config, "postdown", name)

@@ -31,10 +31,13 @@ __all__ = [
     "SetMark",
     "SetSourceValidMark",
     "Step",
+    "resolvectl_calls",
 ]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wgtools.model import DeviceChange
 
 
@@ -152,30 +155,65 @@ class LinkUp(Step):
 
 
 class SetDNS(Step):
-    """Servers and search domains for the resolver; `entry` is resolvconf's name for us."""
+    """Servers and search domains for the resolver; `entry` is its name for us.
+
+    `method` is one of quick/dns: `resolved`, `resolvconf` or `file`.
+    """
 
     entry: str
     servers: tuple[str, ...]
     domains: tuple[str, ...]
+    method: str = "resolvconf"
 
     @property
     def shown(self) -> tuple[str, ...]:
+        if self.method == "resolved":
+            calls = resolvectl_calls(self.entry, self.servers, self.domains)
+            return tuple(" ".join(call) for call in calls)
+        if self.method == "file":
+            words = [f"nameserver {server}" for server in self.servers]
+            words += [f"search {' '.join(self.domains)}"] if self.domains else []
+            return (f"edit /etc/resolv.conf: {', '.join(words)}",)
         return (f"resolvconf -a {self.entry} -m 0 -x",)
 
     @property
     def undo(self) -> Step | None:
-        return RemoveDNS(self.entry)
+        return RemoveDNS(self.entry, self.method)
 
     @property
     def atomic(self) -> bool:
         return True
 
 
+def resolvectl_calls(
+    name: str, servers: Sequence[str], domains: Sequence[str]
+) -> tuple[tuple[str, ...], ...]:
+    """What systemd-resolved is told: a command per line.
+
+    Without routing domains (`~corp.example`) every name goes to the tunnel's servers,
+    as `resolvconf -x` has it; with them, only the names that they match.
+    """
+    split = any(domain.startswith("~") for domain in domains)
+    everything = bool(servers) and not split
+    words = (*domains, "~.") if everything else tuple(domains)
+    calls: list[tuple[str, ...]] = [("resolvectl", "dns", name, *servers)] if servers else []
+    if words:
+        calls.append(("resolvectl", "domain", name, *words))
+    if servers:
+        calls.append(("resolvectl", "default-route", name, "true" if everything else "false"))
+    return tuple(calls)
+
+
 class RemoveDNS(Step):
     entry: str
+    method: str = "resolvconf"
 
     @property
     def shown(self) -> tuple[str, ...]:
+        if self.method == "resolved":
+            return (f"resolvectl revert {self.entry}",)
+        if self.method == "file":
+            return ("restore /etc/resolv.conf",)
         return (f"resolvconf -d {self.entry} -f",)
 
     @property
@@ -251,10 +289,12 @@ class AddFirewall(Step):
     name: str
     mark: int
     families: tuple[int, ...]
-    tool: str  # "nft" or "iptables"
+    tool: str  # "nft", "iptables", or "" where there is neither
 
     @property
     def shown(self) -> tuple[str, ...]:
+        if not self.tool:
+            return ()
         if self.tool == "nft":
             return ("nft -f /dev/fd/63",)
         names = {4: "iptables-restore -n", 6: "ip6tables-restore -n"}

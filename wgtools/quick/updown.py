@@ -8,11 +8,13 @@ what happens is told to a `Talk`.
 
 from __future__ import annotations
 
+import os
+
 from wgtools import ipc
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile, Value
 from wgtools.errors import ConfigError, WgError
-from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
+from wgtools.quick import dns, files, firewall, hooks, ipv6, plan, rtnetlink
 from wgtools.quick.apply import Transaction
 from wgtools.quick.host import Host
 from wgtools.quick.interrupts import interrupts
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from wgtools.quick.check import Checked
     from wgtools.quick.files import Target
-    from wgtools.quick.steps import Rule, Step
+    from wgtools.quick.steps import Rule, SetDNS, Step
 
     class Talk(Protocol):
         """Where a verb says what it does."""
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
             """Something went wrong that does not end the run."""
 
 
+STRICT = "WG_QUICK_STRICT"
 _DOWN_HOOKS = ("predown", "postdown")
 
 
@@ -56,13 +59,20 @@ def strip(target: Target) -> bytes:
     return load(target).stripped()
 
 
-def up(target: Target, talk: Talk) -> None:
-    """Bring the interface up, or leave the host as it was.  Raises WgError."""
+def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
+    """Bring the interface up, or leave the host as it was.  Raises WgError.
+
+    `strict` makes an error of what is not in force, where a warning would do; None
+    asks WG_QUICK_STRICT.
+    """
     from wgtools.quick.check import check, table_names
 
     name = target.name
     config = load(target)
     checked = check(config, tables=table_names(), bad_hook=hooks.syntax_error)
+    strict = os.environ.get(STRICT, "0") not in ("", "0") if strict is None else strict
+    _judge_early(config, checked, name)
+    dns_words = _dns_words(config, name, talk, strict=strict)
     for warning in checked.warnings:
         talk.warn(warning)
     with interrupts.noted(), exclusive(name):
@@ -78,10 +88,10 @@ def up(target: Target, talk: Talk) -> None:
                 {kind: [hook.text for hook in config.hooks[kind]] for kind in _DOWN_HOOKS},
             )
             transaction = Transaction(
-                host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal
+                host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal, strict=strict
             )
             try:
-                _go_up(transaction, host, config, checked, name)
+                _go_up(transaction, host, config, checked, name, dns_words=dns_words)
             except BaseException:
                 transaction.roll_back()
                 raise
@@ -92,16 +102,49 @@ def up(target: Target, talk: Talk) -> None:
 
 
 def _go_up(
-    transaction: Transaction, host: Host, config: QuickFile, checked: Checked, name: str
+    transaction: Transaction,
+    host: Host,
+    config: QuickFile,
+    checked: Checked,
+    name: str,
+    *,
+    dns_words: SetDNS | None,
 ) -> None:
     transaction.apply(plan.birth(config, name, checked.change))
     mtu = checked.mtu or host.choose_mtu(name)
-    entry = dns.entry_name(name) if config.dns else name
-    transaction.apply(plan.addressing(config, name, mtu=mtu, dns_entry=entry))
+    why = ipv6.obstacle(name, mtu)
+    networks = () if checked.table == "off" else host.networks(name)
+    lost = ipv6.judge(name, why, checked.addresses, networks)
+    if lost is not None:
+        transaction.bear(lost)
+    has_ipv6 = not why[0]
+    transaction.apply(plan.addressing(config, name, mtu=mtu, dns=dns_words, ipv6=has_ipv6))
     with exclusive(POLICY):
-        transaction.apply(plan.routing(checked.table, name, host.running(name, checked.table)))
+        running = host.running(name, checked.table, ipv6=has_ipv6)
+        transaction.apply(plan.routing(checked.table, name, running))
     transaction.apply(plan.hooks(config, "postup", name))
     interrupts.check()
+
+
+def _judge_early(config: QuickFile, checked: Checked, name: str) -> None:
+    """What the file alone shows would leak.  Raises WgError."""
+    peers = () if checked.table == "off" else checked.change.peers
+    networks = [str(network) for peer in peers or () for network in peer.allowed_ips or ()]
+    why = ipv6.obstacle(name, checked.mtu or 0)
+    ipv6.judge(name, why, checked.addresses, networks)
+
+
+def _dns_words(config: QuickFile, name: str, talk: Talk, *, strict: bool) -> SetDNS | None:
+    """The step for the DNS words of the file.  Raises WgError if strict and they have no effect."""
+    if not config.dns:
+        return None
+    method = dns.choose(os.environ)
+    remark = dns.remark(method, *plan.split_dns(value.text for value in config.dns))
+    if remark is not None:
+        if strict:
+            raise remark
+        talk.warn(remark)
+    return plan.dns_step(config, dns.entry_name(name, method), method)
 
 
 def down(target: Target, talk: Talk) -> None:
@@ -115,7 +158,7 @@ def down(target: Target, talk: Talk) -> None:
 def down_by_journal(name: str, talk: Talk) -> bool:
     """The same for an interface whose file is gone; False if we know nothing about it."""
     journal = Journal(name)
-    if not journal.undos:
+    if not journal.undos and not dns.left_behind(name):
         return False
     config = QuickFile(Document(b"", journal.config_file))
     for kind in _DOWN_HOOKS:
@@ -131,7 +174,7 @@ def _down(target: Target, config: QuickFile, talk: Talk) -> None:
         journal = Journal(name)
         try:
             here = name in ipc.list_devices()
-            traces = bool(here or journal.undos)
+            traces = bool(here or journal.undos or dns.left_behind(name))
             mark = 0 if traces or link_index(name) else firewall.mark_left_behind(name)
             if not here and (link_index(name) or not (traces or mark)):
                 raise _not_wireguard(name)
@@ -146,7 +189,7 @@ def _down(target: Target, config: QuickFile, talk: Talk) -> None:
                 rules=rules,
                 link=here,
                 save=bool(config.saves),
-                dns_entry=_dns_entry(config, journal, name),
+                dns=_dns_to_remove(config, journal, name),
                 # A journal of a tunnel without policy routing spares three programs.
                 firewall=bool(rules) or noted or not journal.undos,
             )
@@ -196,11 +239,18 @@ def _noted_rules(host: Host, journal: Journal, *, here: bool) -> list[Rule]:
     ]
 
 
-def _dns_entry(config: QuickFile, journal: Journal, name: str) -> str:
-    """The entry to remove: the one that was added, or the one the file would add."""
-    noted = [undo.entry for undo in journal.undos if isinstance(undo, RemoveDNS)]
-    servers, _ = plan.split_dns(value.text for value in config.dns)
-    return noted[0] if noted else dns.entry_name(name) if servers else ""
+def _dns_to_remove(config: QuickFile, journal: Journal, name: str) -> RemoveDNS | None:
+    """What was added: by the journal, by what is there, or by what the file would add."""
+    noted = [undo for undo in journal.undos if isinstance(undo, RemoveDNS)]
+    if noted:
+        return noted[0]
+    if dns.left_behind(name):
+        return RemoveDNS(name, "file")
+    if not config.dns:
+        return None
+    method = dns.choose(os.environ)
+    step = plan.dns_step(config, dns.entry_name(name, method), method)
+    return RemoveDNS(step.entry, step.method) if step else None
 
 
 def _repair(journal: Journal, host: Host, talk: Talk) -> None:
@@ -243,7 +293,7 @@ def _save(target: Target, config: QuickFile, host: Host) -> None:
         config,
         ipc.get(name),
         addresses=host.netlink.addresses(name, besides=written),
-        servers=dns.current_servers(dns.entry_name(name)),
+        servers=dns.current_servers(name),
         mtu=host.netlink.mtu(link_index(name)) if config.mtu else 0,
     )
     try:

@@ -105,10 +105,6 @@ def test_mtu_that_is_none(word: str) -> None:
 def test_what_is_doubtful_is_a_warning() -> None:
     checked = judge("Address = fd00::1/64\nMTU = 1200\nDNS = 1234, example.org")
     assert [warning.line for warning in checked.warnings] == [3, 4]
-    checked = judge("DNS = example.org")
-    assert [warning.message for warning in checked.warnings] == [
-        "search domains without a name server have no effect"
-    ]
 
 
 def test_mistakes_of_the_wg_part_are_all_told_up_to_a_bad_header() -> None:

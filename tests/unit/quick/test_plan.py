@@ -8,7 +8,7 @@ import pytest
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.model import DeviceChange
-from wgtools.quick import plan
+from wgtools.quick import plan, steps
 from wgtools.quick.plan import Running
 from wgtools.quick.steps import (
     AddFirewall,
@@ -61,7 +61,8 @@ def test_birth_runs_preup_on_a_link_without_keys() -> None:
 
 
 def test_addresses_come_before_the_link_is_up_and_dns_after() -> None:
-    steps = plan.addressing(config(), "wg0", mtu=1420, dns_entry="tun.wg0")
+    words = plan.dns_step(config(), "tun.wg0", "resolvconf")
+    steps = plan.addressing(config(), "wg0", mtu=1420, dns=words)
     assert shown(steps) == [
         "ip -4 address add 10.0.0.1/24 dev wg0",
         "ip -6 address add fd00::1/64 dev wg0",
@@ -71,11 +72,51 @@ def test_addresses_come_before_the_link_is_up_and_dns_after() -> None:
     assert steps[-1] == SetDNS("tun.wg0", ("10.0.0.53",), ("example.org",))
 
 
-def test_search_domains_alone_are_no_reason_for_dns() -> None:
-    steps = plan.addressing(
-        config("[Interface]\nDNS = example.org\n"), "wg0", mtu=1420, dns_entry="wg0"
+@pytest.mark.parametrize(
+    ("method", "taken"),
+    [("resolvconf", False), ("resolved", True), ("file", True), ("none", False)],
+)
+def test_search_domains_alone_go_where_they_have_a_meaning(method: str, taken: bool) -> None:
+    step = plan.dns_step(config("[Interface]\nDNS = example.org\n"), "wg0", method)
+    assert step == (SetDNS("wg0", (), ("example.org",), method) if taken else None)
+    assert plan.dns_step(config("[Interface]\n"), "wg0", method) is None
+
+
+def test_addresses_that_cannot_be_had_are_left_out() -> None:
+    steps = plan.addressing(config(), "wg0", mtu=1200, dns=None, ipv6=False)
+    assert shown(steps) == [
+        "ip -4 address add 10.0.0.1/24 dev wg0",
+        "ip link set mtu 1200 up dev wg0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("domains", "words", "default"),
+    [
+        ((), ("~.",), "true"),
+        (("example.org",), ("example.org", "~."), "true"),
+        (("~corp.example", "example.org"), ("~corp.example", "example.org"), "false"),
+    ],
+)
+def test_resolved_gets_all_names_unless_routing_domains_say_which(
+    domains: tuple[str, ...], words: tuple[str, ...], default: str
+) -> None:
+    assert steps.resolvectl_calls("wg0", ("10.0.0.53",), domains) == (
+        ("resolvectl", "dns", "wg0", "10.0.0.53"),
+        ("resolvectl", "domain", "wg0", *words),
+        ("resolvectl", "default-route", "wg0", default),
     )
-    assert shown(steps) == ["ip link set mtu 1420 up dev wg0"]
+    assert steps.resolvectl_calls("wg0", (), ("a.example",)) == (
+        ("resolvectl", "domain", "wg0", "a.example"),
+    )
+
+
+def test_resolved_is_told_while_the_link_is_there() -> None:
+    dns = RemoveDNS("wg0", "resolved")
+    _, teardown, _ = plan.down(
+        config(), "wg0", rules=[], link=True, save=False, dns=dns, firewall=False
+    )
+    assert teardown == [dns, DeleteLink("wg0")]
 
 
 def test_routes_go_longest_first_ties_in_descending_text_order() -> None:
@@ -163,7 +204,7 @@ def test_every_lasting_step_of_a_full_tunnel_has_an_undo() -> None:
 def test_down_in_the_order_of_the_original() -> None:
     rules = [Rule(4, 32765, 51820), Rule(4, 32764)]
     before, teardown, after = plan.down(
-        config(), "wg0", rules=rules, link=True, save=True, dns_entry="wg0", firewall=True
+        config(), "wg0", rules=rules, link=True, save=True, dns=RemoveDNS("wg0"), firewall=True
     )
     assert before == [RunHook("down wg0", "PreDown"), Save("wg0")]
     assert teardown == [
@@ -178,7 +219,7 @@ def test_down_in_the_order_of_the_original() -> None:
 
 def test_down_without_a_link_neither_saves_nor_runs_predown() -> None:
     before, teardown, after = plan.down(
-        config(), "wg0", rules=[], link=False, save=True, dns_entry="wg0", firewall=True
+        config(), "wg0", rules=[], link=False, save=True, dns=None, firewall=True
     )
     assert before == []
     assert DeleteLink("wg0") not in teardown

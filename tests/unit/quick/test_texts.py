@@ -11,7 +11,8 @@ from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, Endpoint, Peer
-from wgtools.quick import dns, engines, firewall, rtnetlink
+from wgtools.quick import engines, firewall, rtnetlink
+from wgtools.quick.dns import resolvconf
 from wgtools.quick.save import saved
 from wgtools.quick.steps import Rule
 
@@ -64,7 +65,7 @@ def test_iptables_text() -> None:
     ],
 )
 def test_resolvconf_prefix(order: bytes, prefix: str) -> None:
-    assert dns.prefix(order) == prefix
+    assert resolvconf.prefix(order) == prefix
 
 
 def test_route_message_of_ipv4_to_the_byte() -> None:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Name servers of a tunnel, handed to resolvconf (WG_QUICK_COMPAT section 11).
+"""DNS through a `resolvconf` program (WG_QUICK_COMPAT section 11).
 
 Finds out under which name resolvconf wants to know us, adds, removes and lists.
-Whether there is anything to add is quick/plan.py's decision.
+openresolv's, Debian's and resolvectl under that name are told the same words.
 """
 
 from __future__ import annotations
 
 import os
 
-from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
+from wgtools.quick.apply import NOT_FOUND, CommandFailed, NotInForce, find_program, run
 
 __all__ = ["add", "current_servers", "entry_name", "prefix", "remove"]
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _ORDER = "/etc/resolvconf/interface-order"
 _CLASSIC = "/etc/resolvconf/run/interface"
-_NEEDS = "DNS = ... needs a `resolvconf` program: install openresolv, or systemd-resolved's"
+_NOBODY = "there is no `resolvconf' program: the name servers of the file are not in force"
+_NEEDS = "install openresolv or systemd-resolved, or set WG_QUICK_DNS=file"
 
 
 def prefix(order: bytes) -> str:
@@ -52,7 +53,7 @@ def add(entry: str, servers: Iterable[str], domains: Iterable[str]) -> None:
         run(["resolvconf", "-a", entry, "-m", "0", "-x"], data=data)
     except CommandFailed as error:
         if error.exit_code == NOT_FOUND:
-            error.hint = _NEEDS
+            raise NotInForce(_NOBODY, hint=_NEEDS, exit_code=NOT_FOUND) from error
         raise
 
 
