@@ -14,6 +14,8 @@ import fcntl
 import os
 import socket
 import stat
+import time
+from collections.abc import Iterator
 
 from wgtools.errors import AccessError, UsageError
 
@@ -22,25 +24,76 @@ __all__ = ["RUNTIME_DIRECTORY", "Listener", "adopt_listener", "open_listener"]
 RUNTIME_DIRECTORY = "/var/run/wireguard"  # where every WireGuard tool looks
 
 _BACKLOG = 64
+_LOCK = ".lock"  # held for a moment by a daemon that starts; stays, as removing it would race
+_PATIENCE = 5.0  # seconds to wait for it
+_PAUSE = 0.02
 _IN_EVENTS = (
     0x4 | 0x40 | 0x200 | 0x400 | 0x800
 )  # attributes, moved from, deleted, self deleted/moved
 
 
-def open_listener(name: str, *, directory: str = RUNTIME_DIRECTORY) -> Listener:
+def open_listener(
+    name: str, *, directory: str = RUNTIME_DIRECTORY, patience: float = _PATIENCE
+) -> Listener:
     """A listening socket for interface `name`.  Raises AccessError, also if one is alive."""
     path = f"{directory}/{name}.sock"
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as e:
         raise AccessError(f"Cannot make {directory}: {e.strerror}", errno=e.errno or 0) from e
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two starting at once: one finds the other's socket
-        _remove_stale(name, path)
-        return Listener(_listening(path), path)
+        _check_private(opened, directory)
+        # Two starting at once: one finds the other's socket.
+        with _locked(opened, directory, patience):
+            _remove_stale(name, path)
+            return Listener(_listening(path), path)
     except OSError as e:
         raise AccessError(f"Cannot make {path}: {e.strerror}", errno=e.errno or 0) from e
+    finally:
+        os.close(opened)
+
+
+def _check_private(opened: int, directory: str) -> None:
+    """Raises AccessError for a directory where others could put a socket in our place."""
+    status = os.fstat(opened)
+    if status.st_uid not in (0, os.geteuid()):
+        raise AccessError(
+            f"{directory} belongs to another user, who could take our place in it",
+            errno=errno.EPERM,
+            hint=f"chown root {directory}",
+        )
+    if status.st_mode & 0o022:
+        raise AccessError(
+            f"{directory} can be written to by others, who could take our place in it",
+            errno=errno.EPERM,
+            hint=f"chmod go-w {directory}",
+        )
+
+
+@contextlib.contextmanager
+def _locked(opened: int, directory: str, patience: float) -> Iterator[None]:
+    """Hold the directory's lock: a file that only its owner can open.
+
+    Anyone who can read a directory can lock the directory itself, and keep it so.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.open(_LOCK, flags, 0o600, dir_fd=opened)
+    try:
+        end = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as e:
+                if time.monotonic() >= end:
+                    raise AccessError(
+                        f"Another daemon that is starting holds {directory}/{_LOCK}",
+                        errno=errno.EAGAIN,
+                        hint="try again in a moment",
+                    ) from e
+                time.sleep(_PAUSE)
+        yield
     finally:
         os.close(lock)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 from collections import Counter
@@ -475,6 +476,46 @@ def test_control_socket_is_private(tmp_path: Path) -> None:
     assert (directory / "wg0.sock").stat().st_mode & 0o777 == 0o600
     listener.close()
     assert not (directory / "wg0.sock").exists()
+
+
+def test_reader_of_the_directory_cannot_hold_us_up(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    reader = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(reader, fcntl.LOCK_EX)  # which any user may do there
+    open_listener("wg0", directory=str(tmp_path), patience=0.0).close()
+    assert (tmp_path / ".lock").stat().st_mode & 0o777 == 0o600
+    os.close(reader)
+
+
+def test_lock_that_is_held_is_waited_for_no_longer_than_told(tmp_path: Path) -> None:
+    lock = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with pytest.raises(AccessError, match="Another daemon that is starting"):
+        open_listener("wg0", directory=str(tmp_path), patience=0.0)
+    os.close(lock)
+    open_listener("wg0", directory=str(tmp_path), patience=0.0).close()
+
+
+def test_lock_is_not_looked_for_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AccessError):
+        open_listener("wg0", directory=str(tmp_path))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
+def test_directory_that_others_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    with pytest.raises(AccessError, match="written to by others") as caught:
+        open_listener("wg0", directory=str(tmp_path))
+    assert "chmod go-w" in caught.value.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_directory_of_another_user_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, -1)
+    with pytest.raises(AccessError, match="another user"):
+        open_listener("wg0", directory=str(tmp_path))
 
 
 def test_second_daemon_of_a_name_is_refused(tmp_path: Path) -> None:
