@@ -36,6 +36,9 @@ DEPARTURES = {
     "root-asks-sudo": [(42, False), (42, False), (0, False), (42, False)],
     "link-deleted-by-hand": [(0, True), (0, False), (0, False), (0, True), (0, False)],
     "save-drops-comments": [(0, True), (0, False)],
+    "address-v6-disabled": [(0, True), (0, False)],
+    "mtu-below-1280-v6": [(0, True), (0, False)],
+    "fw-none": [(0, True), (0, False)],
 }
 CLEAN = ("addrs", "routes4", "routes6", "rules4", "rules6", "nft", "iptables", "wg", "sockets")
 PROGRAMS = {
