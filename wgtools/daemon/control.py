@@ -9,11 +9,15 @@ read from only when it has read its replies, and is dropped when it stands still
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import selectors
 import socket
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from wgtools.daemon.log import place_of
+from wgtools.daemon.tun import TunGone
 from wgtools.uapi.server import RequestReader, errno_reply, get_reply
 
 if TYPE_CHECKING:
@@ -130,12 +134,27 @@ class _Client:
         self._is_ending = False  # nothing more will be read
 
     def ready(self, events: int) -> None:
+        """What the selector calls.  Raises TunGone only: a client never ends the daemon."""
         try:
             if events & selectors.EVENT_READ:
                 self._read()
             self._work()
         except OSError:
             self._server.drop(self)
+        except TunGone:
+            raise
+        except Exception as e:
+            self._give_up(e)
+
+    def _give_up(self, e: Exception) -> None:
+        """An error of our own: tell the log and the client that it was, and part."""
+        self._server.log.error(
+            f"UAPI: a request met an error of our own ({place_of(e)}): please report it"
+        )
+        if not self._unsent:
+            with contextlib.suppress(OSError):
+                self.socket.send(errno_reply(errno.EIO))
+        self._server.drop(self)
 
     def _read(self) -> None:
         try:
@@ -182,11 +201,11 @@ class _Client:
     def _answer(self, request: Request) -> Iterator[bytes]:
         if request.is_get:
             return get_reply(self._server.served.device())
-        errno = request.errno
+        number = request.errno
         if request.change is not None:
-            errno = self._server.served.apply(request.change)
+            number = self._server.served.apply(request.change)
         elif request.reason:
             self._server.log.debug(f"UAPI: refused: {request.reason}")
-        if request.last and not errno:
+        if request.last and not number:
             return iter(())
-        return iter((errno_reply(errno),))
+        return iter((errno_reply(number),))

@@ -8,7 +8,9 @@ all, and the sockets are open exactly while the interface is up.
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from copy import copy
 from typing import TYPE_CHECKING
 
 from wgtools.daemon.log import short_name
@@ -132,7 +134,7 @@ class Interface:
         """All of it or nothing; 0, or the errno of the refusal."""
         udp, fresh = self.udp, None
         try:
-            _number_zones(change)
+            change = _with_numbered_zones(change)
             if self._wants_sockets(change.listen_port):
                 fwmark = self._fwmark if change.fwmark is None else change.fwmark
                 fresh = self._open_udp(change.listen_port, fwmark=fwmark)
@@ -140,12 +142,14 @@ class Interface:
                 udp.set_fwmark(change.fwmark)
             try:
                 self.engine.configure(change, self._clock.now())
-            except EngineError as e:
-                self._log.debug(f"UAPI: refused: {e.message}")
+            except Exception as e:
                 if fresh is not None:
                     fresh.close()
                 elif change.fwmark is not None and udp is not None:
                     udp.set_fwmark(self._fwmark)
+                if not isinstance(e, EngineError):
+                    raise
+                self._log.debug(f"UAPI: refused: {e.message}")
                 return errno.EINVAL
         except OSError as e:
             self._log.error(f"UAPI: cannot apply the change: {e.strerror}")
@@ -197,20 +201,38 @@ def _shown(address: Address) -> str:
     return str(Endpoint(address[0], address[1]))
 
 
-def _number_zones(change: DeviceChange) -> None:
-    """`fe80::1%eth0` to `fe80::1%2`.  Raises OSError when there is no such interface."""
-    for peer in change.peers:
+def _with_numbered_zones(change: DeviceChange) -> DeviceChange:
+    """`change` with `fe80::1%2` for `fe80::1%eth0`: itself, or a copy if there was any.
+
+    Raises OSError when there is no such interface.
+    """
+    numbered: dict[int, Endpoint] = {}
+    for place, peer in enumerate(change.peers):
         endpoint = peer.endpoint
-        if not isinstance(endpoint, Endpoint):
-            continue
-        host, percent, zone = endpoint.host.partition("%")
-        if percent and not (zone.isascii() and zone.isdigit()):
-            peer.endpoint = Endpoint(f"{host}%{socket.if_nametoindex(zone)}", endpoint.port)
+        if isinstance(endpoint, Endpoint) and "%" in endpoint.host:
+            host, _, zone = endpoint.host.partition("%")
+            if not (zone.isascii() and zone.isdigit()):
+                numbered[place] = Endpoint(f"{host}%{_index(zone)}", endpoint.port)
+    if not numbered:
+        return change
+    change = copy(change)
+    change.peers = [copy(peer) for peer in change.peers]
+    for place, endpoint in numbered.items():
+        change.peers[place].endpoint = endpoint
+    return change
+
+
+def _index(zone: str) -> int:
+    """The number of an interface.  Raises OSError."""
+    try:
+        return socket.if_nametoindex(zone)
+    except (OSError, ValueError) as e:  # ValueError: a NUL in it
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from e
 
 
 def _named_zone(endpoint: Endpoint) -> Endpoint:
     host, _, zone = endpoint.host.partition("%")
     try:
         return Endpoint(f"{host}%{socket.if_indextoname(int(zone))}", endpoint.port)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return endpoint

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from wgtools.keys import Key
 
-__all__ = ["DEBUG", "ERROR", "SILENT", "Log", "level_of", "short_name"]
+__all__ = ["DEBUG", "ERROR", "SILENT", "Log", "level_of", "place_of", "short_name"]
 
 SILENT, ERROR, DEBUG = 0, 1, 2
 
@@ -32,6 +32,17 @@ def short_name(key: Key) -> str:
     """A public key as logs show it."""
     text = key.base64()
     return f"peer({text[:4]}…{text[39:43]})"
+
+
+def place_of(e: BaseException) -> str:
+    """Kind and place of an exception for the log, never its text, which may hold anything."""
+    trace = e.__traceback__
+    if trace is None:
+        return type(e).__name__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    file = os.path.basename(trace.tb_frame.f_code.co_filename)
+    return f"{type(e).__name__} in {file}:{trace.tb_lineno}"
 
 
 def _to_stderr(line: bytes) -> None:

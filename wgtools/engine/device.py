@@ -317,11 +317,16 @@ def _address(change: PeerChange) -> Address | None:
     _in_range("port", endpoint.port, 0xFFFF)
     host, _, zone = endpoint.host.partition("%")
     packed = pton(host)
-    if packed is None or (zone and (len(packed) == 4 or not zone.isdecimal())):
+    if packed is None or (zone and (len(packed) == 4 or not _is_index(zone))):
         raise EngineError(f"not a numeric address: {endpoint.host}")
     if len(packed) == 4:
         return host, endpoint.port
     return host, endpoint.port, 0, int(zone or 0)
+
+
+def _is_index(zone: str) -> bool:
+    """Whether a zone is the number of an interface: a positive int of 32 bits."""
+    return zone.isascii() and zone.isdigit() and len(zone) <= 10 and int(zone) < 1 << 31
 
 
 def _endpoint(address: Address) -> Endpoint:

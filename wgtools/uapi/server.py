@@ -38,6 +38,8 @@ EPROTO = 71
 
 MAX_LINE = 1024  # the longest legal line is an endpoint of about 80 bytes
 MAX_REQUEST = 64 << 20  # 100,000 peers of four allowed IPs are about 30 MB
+_MAX_NAME = 15  # bytes of an interface's name: IFNAMSIZ less the NUL
+_MAX_INDEX = 0x7FFFFFFF  # of an interface: the kernel's are positive ints
 _CHUNK = 32 << 10  # about how much reply text is made at a time
 
 
@@ -198,9 +200,21 @@ def _endpoint(value: bytes) -> Endpoint:
     packed = pton(text)
     if packed is None or (len(packed) == 16) != bracketed:
         raise _Refused("endpoint is not an IP address and port")
-    if percent and (not zone or len(packed) == 4):
+    if percent and (len(packed) == 4 or not _is_zone(zone)):
         raise _Refused("malformed zone of an endpoint")
     return Endpoint(ntop(packed) + percent + zone, _number(port, 0xFFFF))
+
+
+def _is_zone(zone: str) -> bool:
+    """Whether a zone can be an interface: its name as Linux allows them, or its number."""
+    if zone.isascii() and zone.isdigit():
+        return len(zone) <= 10 and int(zone) <= _MAX_INDEX
+    return (
+        0 < len(zone) <= _MAX_NAME
+        and zone.isascii()
+        and zone.isprintable()
+        and not any(c in " /:%" for c in zone)
+    )
 
 
 def _allowed_ip(value: bytes) -> AllowedIP:

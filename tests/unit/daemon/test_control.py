@@ -11,7 +11,8 @@ import pytest
 
 from wgtools.daemon import control
 from wgtools.daemon.control import ControlServer
-from wgtools.daemon.log import SILENT, Log
+from wgtools.daemon.log import ERROR, Log
+from wgtools.daemon.tun import TunGone
 from wgtools.keys import Key
 from wgtools.model import Device, DeviceChange, Peer
 
@@ -44,17 +45,21 @@ class Bench:
         self.peers: list[Peer] = []
         self.changes: list[DeviceChange] = []
         self.errno = 0
+        self.lines: list[str] = []
+        self.error: Exception | None = None
         self.listener = FakeListener()
         self.selector = selectors.DefaultSelector()
         self.server = ControlServer(
             self.listener,
             self.selector,
             self,
-            log=Log("wg0", SILENT),
+            log=Log("wg0", ERROR, write=lambda line: self.lines.append(line.decode())),
             mono=lambda: self.time,
         )
 
     def device(self) -> Device:
+        if self.error is not None:
+            raise self.error
         return Device("wg0", peers=self.peers)
 
     def apply(self, change: DeviceChange) -> int:
@@ -217,6 +222,27 @@ def test_clients_over_the_limit_wait_their_turn(bench: Bench) -> None:
     assert late.recv(100) == b"errno=0\n\n"
     for client in (*clients, late):
         client.close()
+
+
+def test_error_of_our_own_ends_one_client_and_nothing_else(bench: Bench) -> None:
+    bench.error = OverflowError("a secret")
+    with bench.connect(b"get=1\n\n") as client:
+        assert client.recv(100) == b"errno=-5\n\n"
+        assert is_closed(client)
+    (line,) = bench.lines
+    assert "OverflowError in test_control.py:" in line
+    assert "secret" not in line
+    bench.error = None
+    with bench.connect(b"get=1\n\n") as client:
+        assert client.recv(100) == b"errno=0\n\n"
+
+
+def test_vanished_interface_is_not_an_error_of_our_own(bench: Bench) -> None:
+    bench.error = TunGone()
+    with bench.listener.connect_one() as client:
+        client.sendall(b"get=1\n\n")
+        with pytest.raises(TunGone):
+            bench.settle()
 
 
 def test_endless_request_is_answered_and_dropped(bench: Bench) -> None:

@@ -462,8 +462,25 @@ def test_zones_are_numbers_inside_and_names_outside(bench: Bench) -> None:
 
 def test_zone_that_is_no_interface_is_refused(bench: Bench) -> None:
     change = DeviceChange(peers=[PeerChange(PEER, endpoint=Endpoint("fe80::1%nosuch", 7))])
-    assert bench.interface.apply(change) != 0
+    assert bench.interface.apply(change) == errno.ENODEV
     assert bench.named("configure") == []
+
+
+def test_zone_that_can_be_none_is_refused(bench: Bench) -> None:
+    change = DeviceChange(peers=[PeerChange(PEER, endpoint=Endpoint("fe80::1%a\0b", 7))])
+    assert bench.interface.apply(change) == errno.ENODEV
+
+
+def test_change_stays_what_it_was(bench: Bench) -> None:
+    change = DeviceChange(peers=[PeerChange(PEER, endpoint=Endpoint("fe80::1%lo", 7))])
+    assert bench.interface.apply(change) == 0
+    assert change.peers[0].endpoint == Endpoint("fe80::1%lo", 7)
+
+
+def test_zone_too_large_for_the_system_is_shown_as_it_is(bench: Bench) -> None:
+    odd = Endpoint("fe80::1%99999999999999999999", 7)
+    bench.engine.peers = [Peer(PEER, endpoint=odd)]
+    assert bench.interface.device().peers[0].endpoint == odd
 
 
 # ------------------------------------------------------------------ the control socket

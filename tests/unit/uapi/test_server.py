@@ -126,6 +126,12 @@ def test_hex_of_either_case_is_taken() -> None:
         pytest.param(f"{PEER}endpoint=::1:1\n", id="IPv6 without brackets"),
         pytest.param(f"{PEER}endpoint=192.0.2.1%eth0:1\n", id="IPv4 with zone"),
         pytest.param(f"{PEER}endpoint=[fe80::1%]:1\n", id="empty zone"),
+        pytest.param(f"{PEER}endpoint=[fe80::1%e\0]:1\n", id="zone with NUL"),
+        pytest.param(f"{PEER}endpoint=[fe80::1%e h]:1\n", id="zone with blank"),
+        pytest.param(f"{PEER}endpoint=[fe80::1%{'e' * 16}]:1\n", id="zone too long"),
+        pytest.param(f"{PEER}endpoint=[fe80::1%4294967296]:1\n", id="zone over 32 bits"),
+        pytest.param(f"{PEER}endpoint=[fe80::1%2147483648]:1\n", id="zone over an int"),
+        pytest.param(f"{PEER}endpoint=[fe80::1%{'9' * 20}]:1\n", id="zone over 64 bits"),
         pytest.param(f"{PEER}allowed_ip=10.0.0.0\n", id="no length"),
         pytest.param(f"{PEER}allowed_ip=10.0.0.0/33\n", id="length over 32"),
         pytest.param(f"{PEER}allowed_ip=::/129\n", id="length over 128"),
@@ -264,6 +270,12 @@ def test_100_000_peers_fit() -> None:
 def test_replace_allowed_ips_replaces_those_before_it_too() -> None:
     body = f"{PEER}allowed_ip=10.0.0.0/8\nreplace_allowed_ips=true\nallowed_ip=::/0\n"
     assert change_of(body).peers[0].allowed_ips == [AllowedIP(bytes(16), 0)]
+
+
+@pytest.mark.parametrize("zone", ["e" * 15, "br-0.1@x", "2147483647", "0"])
+def test_zone_that_can_be_is_taken(zone: str) -> None:
+    peer = change_of(f"{PEER}endpoint=[fe80::1%{zone}]:51820\n").peers[0]
+    assert peer.endpoint == Endpoint(f"fe80::1%{zone}", 51820)
 
 
 def test_zone_of_an_endpoint_is_kept() -> None:
