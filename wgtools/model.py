@@ -16,6 +16,10 @@ from wgtools.errors import ConfigError
 from wgtools.inet import PORT_MAX, ntop, port_number, pton
 from wgtools.keys import Key
 
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "AllowedIP",
     "Device",
@@ -32,13 +36,16 @@ class _Value:  # noqa: PLW1641  # values that change are not hashable; the other
 
     __slots__: tuple[str, ...] = ()
 
+    def _names(self) -> tuple[str, ...]:
+        return self.__slots__
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in self._names())
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names())
         return f"{type(self).__name__}({shown})"
 
 
@@ -180,9 +187,13 @@ class Peer(_Value):
 
 
 class Device(_Value):
-    """A WireGuard interface as its backend reports it."""
+    """A WireGuard interface as its backend reports it.
 
-    __slots__ = ("fwmark", "listen_port", "name", "peers", "private_key", "public_key")
+    The UAPI does not report the public key: its client leaves the 6 ms that computing it
+    costs a new process (docs/decisions/0002) to whoever asks for it.
+    """
+
+    __slots__ = ("_compute", "_public_key", "fwmark", "listen_port", "name", "peers", "private_key")
 
     def __init__(
         self,
@@ -196,10 +207,29 @@ class Device(_Value):
     ) -> None:
         self.name = name  # undecodable bytes as surrogate escapes
         self.private_key = private_key
-        self.public_key = public_key
+        self._public_key = public_key
+        self._compute: Callable[[], Key] | None = None
         self.listen_port = listen_port
         self.fwmark = fwmark
         self.peers = [] if peers is None else peers
+
+    def _names(self) -> tuple[str, ...]:
+        return ("fwmark", "listen_port", "name", "peers", "private_key", "public_key")
+
+    @property
+    def public_key(self) -> Key | None:
+        if self._compute is not None:
+            self.public_key = self._compute()
+        return self._public_key
+
+    @public_key.setter
+    def public_key(self, key: Key | None) -> None:
+        self._public_key = key
+        self._compute = None
+
+    def defer_public_key(self, compute: Callable[[], Key]) -> None:
+        """Let `public_key` be what `compute` gives, once, when somebody asks for it."""
+        self._compute = compute
 
 
 class PeerChange(_Value):

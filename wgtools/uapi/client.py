@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 
     from wgtools.model import DeviceChange, PeerChange
 
-__all__ = ["GET_REQUEST", "GetReply", "SetReply", "encode_set"]
+__all__ = ["GET_REQUEST", "LINE_MAX", "GetReply", "SetReply", "encode_set"]
 
 GET_REQUEST = b"get=1\n\n"
+
+LINE_MAX = 1 << 20  # ours: an honest line has some 150 bytes, and C `wg` reads longer ones
+# Ours too: three million peers.  A daemon that sends more would have our memory.  How long
+# it takes is not bounded: a machine under load is slow, and a person can press Ctrl-C.
+REPLY_MAX = 1 << 30
 
 _PIECE = 4096  # lines: some 150 KB of a request at a time
 _INT_MAX = 2**31 - 1
@@ -83,10 +88,12 @@ class _Bad(Exception):
 class _Reply:
     """Lines as they come in, up to the first empty one."""
 
-    __slots__ = ("_rest", "complete", "status")
+    __slots__ = ("_begun", "_length", "complete", "room", "status")
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._begun: list[bytes] = []  # a line whose end has not come, in pieces
+        self._length = 0  # of that
+        self.room = REPLY_MAX  # bytes that may still come
         self.complete = False
         self.status = EPROTO  # a reply without `errno=` is no reply
 
@@ -99,15 +106,27 @@ class _Reply:
             self._fail(EPROTO)
         if self.complete:
             return True
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
         try:
+            lines = self._whole_lines(data)
             self._lines(lines)
         except _Bad as bad:
             self._fail(bad.args[0])
         except (ValueError, ConfigError):
             self._fail(EPROTO)
         return self.complete
+
+    def _whole_lines(self, data: bytes) -> list[bytes]:
+        self.room -= len(data)
+        self._begun.append(data)
+        self._length += len(data)
+        lines: list[bytes] = []
+        if b"\n" in data:
+            lines = b"".join(self._begun).split(b"\n")
+            self._begun = [lines.pop()]
+            self._length = len(self._begun[0])
+        if self.room < 0 or max(self._length, *map(len, lines), 0) > LINE_MAX:
+            raise _Bad(EPROTO)
+        return lines
 
     def _fail(self, status: int) -> None:
         if not self.complete:
@@ -143,8 +162,8 @@ class SetReply(_Reply):
 class GetReply(_Reply):
     """The answer to a get: status 0 and a `device`, or an errno.
 
-    `public_key` computes a public key; `resolve` gives the address of an endpoint that
-    is not numeric, or None.
+    `public_key` computes a public key, when the device is asked for its own; `resolve`
+    gives the address of an endpoint that is not numeric, or None.
     """
 
     __slots__ = ("_keys", "_peer", "_public_key", "_resolve", "device")
@@ -185,7 +204,7 @@ class GetReply(_Reply):
     def _private_key(self, value: bytes) -> None:
         key = Key.from_hex(value)
         self.device.private_key = key
-        self.device.public_key = Key(self._public_key(bytes(key)))
+        self.device.defer_public_key(lambda: Key(self._public_key(bytes(key))))
 
     def _listen_port(self, value: bytes) -> None:
         self.device.listen_port = _number(value, 0xFFFF)

@@ -21,7 +21,7 @@ from wgtools.model import (
     Peer,
     PeerChange,
 )
-from wgtools.uapi.client import GET_REQUEST, GetReply, SetReply, encode_set
+from wgtools.uapi.client import GET_REQUEST, LINE_MAX, GetReply, SetReply, encode_set
 from wgtools.uapi.server import RequestReader, get_reply
 
 A, B = Key(b"\x0a" * 32), Key(b"\x0b" * 32)
@@ -315,3 +315,39 @@ def test_our_client_reads_every_reply_of_ours(device: Device, cuts: list[int]) -
     reply = got(*pieces(b"".join(get_reply(device)), cuts))
     assert reply.status == 0
     assert reply.device == device
+
+
+def test_a_line_without_end_is_refused_before_it_costs_much() -> None:
+    for reply in (SetReply(), GetReply("wg0", public_key=public, resolve=nowhere)):
+        pieces = LINE_MAX // 4096
+        assert [reply.feed(b"x" * 4096) for _ in range(pieces + 1)] == [False] * pieces + [True]
+        assert reply.status == EPROTO
+
+
+def test_a_line_may_be_long_but_not_too_long_however_it_comes() -> None:
+    line = b"listen_port=" + b"0" * (LINE_MAX - 13) + b"7"
+    assert len(line) == LINE_MAX
+    assert status(line + b"\n" + OK) == 0
+    assert status(line.replace(b"=", b"=0") + b"\n" + OK) == EPROTO
+
+
+def test_a_reply_without_end_is_refused() -> None:
+    reply = GetReply("wg0", public_key=public, resolve=nowhere)
+    reply.room = 10_000  # REPLY_MAX would take a while
+    piece = b"rx_bytes=1\n" * 100
+    assert [reply.feed(piece) for _ in range(10)] == [False] * 9 + [True]
+    assert reply.status == EPROTO
+
+
+def test_the_public_key_is_computed_only_when_asked_for_and_once() -> None:
+    asked = []
+
+    def count(private: bytes) -> bytes:
+        asked.append(private)
+        return private[::-1]
+
+    reply = GetReply("wg0", public_key=count, resolve=nowhere)
+    assert reply.feed(f"private_key={A.hex()}\n".encode() + OK)
+    assert (reply.status, asked) == (0, [])
+    assert reply.device.public_key == reply.device.public_key == A
+    assert asked == [bytes(A)]
