@@ -156,7 +156,10 @@ class Bench:
             log=log,
             open_udp=cast(type[UDPSockets], self.open_udp),
         )
-        self.loop = Loop(self.interface, self.listener, clock=self.clock, log=log)
+        self.slept: list[float] = []
+        self.loop = Loop(
+            self.interface, self.listener, clock=self.clock, log=log, sleep=self.slept.append
+        )
         self.interface.refresh()
 
     def open_udp(self, port: int = 0, *, fwmark: int = 0) -> FakeUDP:
@@ -375,6 +378,56 @@ def test_without_privilege_there_is_no_mark_and_it_says_so_once(down: Bench) -> 
             down.tun.set_link(up=up)
             down.turn()
     assert sum("No privilege to set a fwmark" in line for line in down.lines) == 1
+
+
+def test_error_of_our_own_costs_a_turn_of_one_source(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_words: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(bench.engine, "datagrams_received", broken)
+    monkeypatch.setattr(bench.engine, "timer_due", broken)
+    bench.engine.deadline = bench.clock.mono
+    bench.udp.peer.send(b"poison")
+    bench.tun.inject(FRAME)
+    out = Outgoing([], [[FRAME[:10], FRAME[10:]]], [])
+    bench.engine.next_out = out
+    bench.turn()
+    assert len(bench.named("frame")) == 1
+    assert bench.tun.written == [FRAME]
+    lines = [line for line in bench.lines if "An error of our own" in line]
+    assert len(lines) == 2
+    assert "ZeroDivisionError in test_loop.py:" in lines[0]
+    assert "secret" not in "".join(lines)
+
+
+def test_error_in_every_turn_does_not_take_the_whole_processor(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_buffer: memoryview) -> int:
+        raise OSError(errno.ENOMEM, "again and again")
+
+    monkeypatch.setattr(bench.tun, "read_into", broken)
+    bench.tun.inject(FRAME)
+    for _ in range(640):
+        bench.turn()
+    assert bench.slept == [0.1] * 10
+
+
+def test_refresh_that_fails_can_be_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise OSError(errno.ENOBUFS, "not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.interface, "refresh", broken)
+        bench.tun.set_link(mtu=1300)
+        bench.turn()
+    bench.tun.set_link(mtu=1280)
+    bench.turn()
+    assert bench.named("mtu")[-1] == ("mtu", 1280)
 
 
 def test_vanished_tun_is_an_orderly_exit(bench: Bench) -> None:
