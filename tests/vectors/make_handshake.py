@@ -20,7 +20,10 @@ from nacl.bindings import (  # type: ignore[import-not-found]
     crypto_aead_xchacha20poly1305_ietf_encrypt as xseal,
 )
 from nacl.bindings import crypto_scalarmult_base
-from noise.connection import Keypair, NoiseConnection  # type: ignore[import-not-found]
+from noise.connection import (  # type: ignore[import-not-found]  # as above
+    Keypair,
+    NoiseConnection,
+)
 
 NAME = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"
 PROLOGUE = b"WireGuard v1 zx2c4 Jason@zx2c4.com"
