@@ -13,7 +13,7 @@ own.  Keys are checked, and shown only to who asks for them.
 from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,15 +21,20 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     SecretStr,
+    ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic.alias_generators import to_pascal
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wgtools.conf import wgconf
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
+from wgtools.conf.redact import HIDDEN, without_keys
 from wgtools.errors import ConfigError, InvalidKey
 from wgtools.keys import Key
 from wgtools.model import HostPort
@@ -90,6 +95,35 @@ class _Section(BaseModel):
         validate_assignment=True,
         hide_input_in_errors=True,  # an input may be a key
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _hide_inputs(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """What `hide_input_in_errors` leaves open: errors() and json()."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise _without_inputs(error) from None
+
+    @classmethod
+    def model_validate_json(cls, *args: Any, **kwargs: Any) -> Self:
+        """Also for a text that is no JSON, which no validator sees."""
+        try:
+            return super().model_validate_json(*args, **kwargs)
+        except ValidationError as error:
+            raise _without_inputs(error) from None
+
+
+def _without_inputs(error: ValidationError) -> ValidationError:
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError(each["type"], without_keys(each["msg"])),
+            loc=tuple(without_keys(x) if isinstance(x, str) else x for x in each["loc"]),
+            input=HIDDEN,
+        )
+        for each in error.errors(include_url=False, include_context=False)
+    ]
+    return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
 class PeerSection(_Section):

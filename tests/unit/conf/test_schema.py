@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 
 import pytest
 from pydantic import ValidationError
@@ -108,3 +109,54 @@ def test_mistakes_of_the_wg_part_know_their_place() -> None:
     with pytest.raises(ConfigError) as caught:
         WgQuickFile.from_text("[Interface]\nBogus = 1\n", "wg0.conf")
     assert caught.value.where == "wg0.conf:2:1"
+
+
+NEARLY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBm!="  # a key with one character wrong
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"interface": {"private_key": NEARLY}},
+        {"interface": {"PrivatKey": NEARLY}},
+        {"interface": {"PrivateKey": [NEARLY]}},
+        {"interface": NEARLY},
+        {"interface": {"fwmark": NEARLY, "mtu": NEARLY, "address": [NEARLY]}},
+        {"peer": [{"preshared_key": NEARLY}]},
+        {"peer": [{"public_key": NEARLY, "endpoint": NEARLY, "allowed_ips": [NEARLY]}]},
+        {"peer": NEARLY},
+        {"Bogus": NEARLY},
+        NEARLY,
+    ],
+    ids=str,
+)
+def test_no_form_of_an_error_shows_a_key(document: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        WgQuickFile.model_validate(document)
+    _says_nothing(caught.value)
+    with pytest.raises(ValidationError) as caught:
+        WgQuickFile.model_validate_json(json.dumps(document))
+    _says_nothing(caught.value)
+
+
+def test_what_is_no_json_is_not_shown_either() -> None:
+    with pytest.raises(ValidationError) as caught:
+        WgQuickFile.model_validate_json(f"PrivateKey = {NEARLY}")
+    _says_nothing(caught.value)
+
+
+def test_an_assignment_does_not_show_a_key_either() -> None:
+    section = InterfaceSection()
+    with pytest.raises(ValidationError) as caught:
+        section.private_key = NEARLY  # type: ignore[assignment]  # what is to be refused
+    _says_nothing(caught.value)
+    with pytest.raises(ValidationError) as caught:
+        InterfaceSection(private_key=NEARLY)  # type: ignore[arg-type]  # the same
+    _says_nothing(caught.value)
+
+
+def _says_nothing(error: ValidationError) -> None:
+    shown = [str(error), repr(error), repr(error.errors()), error.json(), repr(error.args)]
+    shown += ["".join(traceback.format_exception(error))]
+    assert all(NEARLY[:30] not in text for text in shown)
+    assert all(each["loc"] is not None and each["msg"] for each in error.errors())
