@@ -128,10 +128,12 @@ def main() -> int:
 
 
 def _run(options: Options) -> int:
+    from wgtools.daemon.process import become_daemon, harden, signal_pipe
+
+    harden()  # before a key can come in, and before anything is mapped that holds one
     # Only now: `--help` and a mistyped command should not wait for the crypto library.
     from wgtools.daemon.listener import adopt_listener, open_listener
     from wgtools.daemon.log import Log, level_of
-    from wgtools.daemon.process import become_daemon, signal_pipe
     from wgtools.daemon.tun import TunGone
     from wgtools.daemon.tun.linux import adopt_tun, create_tun
 
@@ -182,9 +184,6 @@ def _loop(tun: LinuxTun, listener: Listener, log: Log) -> Loop:
 
 def _serve(loop: Loop, log: Log, ready: int) -> None:
     """Run until the end.  What nobody foresaw ends it with a line, no more."""
-    from wgtools.daemon.process import harden
-
-    harden()
     gc.collect()
     gc.freeze()  # what start-up made stays: no use looking at it again
     log.debug("Ready")

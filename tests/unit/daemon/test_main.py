@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -103,6 +104,25 @@ def test_usage_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert err.startswith("wgtools-engine: Unknown option: --frobnicate\n\nhint: Usage: ")
 
 
+def test_hardened_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def note(what: str) -> Callable[..., int]:
+        def noted(*_words: object) -> int:
+            done.append(what)
+            if what == "TUN":
+                raise WgError("enough")
+            return -1
+
+        return noted
+
+    monkeypatch.setattr("wgtools.daemon.process.harden", note("harden"))
+    monkeypatch.setattr("wgtools.daemon.process.signal_pipe", note("signals"))
+    monkeypatch.setattr("wgtools.daemon.tun.linux.create_tun", note("TUN"))
+    assert run(monkeypatch, "wg0") == 1
+    assert done == ["harden", "signals", "TUN"]
+
+
 class BrokenLoop:
     """Meets something that nobody foresaw."""
 
@@ -112,7 +132,6 @@ class BrokenLoop:
 
 @pytest.mark.parametrize("level", [ERROR, DEBUG])
 def test_error_of_our_own_tells_no_secret(monkeypatch: pytest.MonkeyPatch, level: int) -> None:
-    monkeypatch.setattr("wgtools.daemon.process.harden", lambda: None)
     monkeypatch.setattr("gc.freeze", lambda: None)
     lines = Lines(level)
     with pytest.raises(WgError, match="error of our own"):
