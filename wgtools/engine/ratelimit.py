@@ -15,7 +15,7 @@ from wgtools.engine.constants import (
     LIMIT_SOURCES,
 )
 
-__all__ = ["LoadMeter", "SourceLimiter", "source_of"]
+__all__ = ["LoadMeter", "ProvedLimiter", "SourceLimiter", "source_of"]
 
 _GENERATION = 1.0  # seconds; longer than any bucket needs to fill
 
@@ -23,6 +23,11 @@ _GENERATION = 1.0  # seconds; longer than any bucket needs to fill
 def source_of(host: bytes) -> bytes:
     """Who counts as one source: an IPv4 address, or the /64 an IPv6 host can choose from."""
     return host[:8]
+
+
+def _site_of(source: bytes) -> bytes:
+    """Who could have many sources: an IPv4 /24, or the /48 that one IPv6 site gets."""
+    return source[:3] if len(source) == 4 else source[:6]
 
 
 class SourceLimiter:
@@ -40,12 +45,20 @@ class SourceLimiter:
     def __len__(self) -> int:
         return len(self._new) + len(self._old)
 
-    def allow(self, source: bytes, mono: float) -> bool:
-        """Take one token, if there is one.  When too many sources are known, there is none."""
+    def has_room(self, source: bytes, mono: float) -> bool:
+        """Whether `source` is known or can be added to those that are."""
+        self._turn(mono)
+        return len(self._new) < LIMIT_SOURCES or source in self._new
+
+    def _turn(self, mono: float) -> None:
         if mono - self._turned >= _GENERATION:
             stale = mono - self._turned >= 2 * _GENERATION
             self._old, self._new = {} if stale else self._new, {}
             self._turned = mono
+
+    def allow(self, source: bytes, mono: float) -> bool:
+        """Take one token, if there is one.  When too many sources are known, there is none."""
+        self._turn(mono)
         full_at = self._new.get(source) or self._old.get(source, mono)
         if full_at - mono > self._slack:
             return False
@@ -53,6 +66,31 @@ class SourceLimiter:
             return False
         self._new[source] = max(full_at, mono) + self._interval
         return True
+
+
+class ProvedLimiter:
+    """A token bucket for each source that has proved its address.
+
+    The owner of one /48 can prove 65,536 of them.  When there are more than we remember,
+    newcomers share a bucket with their site, and if even sites are too many, one with all:
+    who has filled the memory with his own is then alone with himself for as long as can be.
+    """
+
+    __slots__ = ("_all", "_sites", "_sources")
+
+    def __init__(self) -> None:
+        self._sources = SourceLimiter()
+        self._sites = SourceLimiter()
+        self._all = SourceLimiter(HANDSHAKES_PER_SECOND, burst=HANDSHAKES_PER_SECOND)
+
+    def allow(self, source: bytes, mono: float) -> bool:
+        """Take one token, if there is one."""
+        if self._sources.has_room(source, mono):
+            return self._sources.allow(source, mono)
+        site = _site_of(source)
+        if self._sites.has_room(site, mono):
+            return self._sites.allow(site, mono)
+        return self._all.allow(b"", mono)
 
 
 class LoadMeter:

@@ -19,7 +19,7 @@ from wgtools.engine.events import Drop
 from wgtools.engine.messages import KEEPALIVE_SIZE, NONCE, TRANSPORT, TRANSPORT_HEADER
 from wgtools.engine.noise import Refused, open_initiation
 from wgtools.engine.peer import Arrival, Peer
-from wgtools.engine.ratelimit import LoadMeter, SourceLimiter, source_of
+from wgtools.engine.ratelimit import LoadMeter, ProvedLimiter, SourceLimiter, source_of
 
 if TYPE_CHECKING:
     from wgtools.engine.allowedips import AllowedIPs
@@ -69,7 +69,7 @@ class Gate:
         self._checker = checker
         self._load = LoadMeter()
         self._unproved = SourceLimiter()
-        self._proved = SourceLimiter()
+        self._proved = ProvedLimiter()
 
     def judge(self, message: bytes, address: Address, mono: float) -> bytes | None:
         """None to let it in, or the cookie reply to send.  Raises Refused."""

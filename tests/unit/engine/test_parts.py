@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgtools.engine.allowedips import AllowedIPs
-from wgtools.engine.constants import LIMIT_SOURCES, REJECT_AFTER_MESSAGES
+from wgtools.engine.constants import HANDSHAKES_PER_SECOND, LIMIT_SOURCES, REJECT_AFTER_MESSAGES
 from wgtools.engine.indextable import IndexTable
 from wgtools.engine.outbox import Outbox
-from wgtools.engine.ratelimit import LoadMeter, SourceLimiter, source_of
+from wgtools.engine.ratelimit import LoadMeter, ProvedLimiter, SourceLimiter, source_of
 from wgtools.engine.replay import WINDOW_SIZE, ReplayWindow
 from wgtools.engine.session import Session
 from wgtools.engine.timers import OFF, Agenda, Timers
@@ -149,6 +149,27 @@ def test_the_limiter_forgets_and_is_bounded() -> None:
     assert limiter.allow(b"one too many", 6.1)
     limiter.allow(b"x", 100.0)
     assert len(limiter) == 1
+
+
+def test_the_owner_of_a_48_does_not_lock_out_others_who_proved_their_address() -> None:
+    limiter = ProvedLimiter()
+    owner = bytes.fromhex("20010db80001")
+    taken = sum(
+        limiter.allow(owner + number.to_bytes(2, "big"), 5.0) for number in range(2 * LIMIT_SOURCES)
+    )
+    assert taken <= LIMIT_SOURCES + 5, "what one site gets beyond the memory is one bucket"
+    for host in ("20010db80002", "20010db80003"):
+        assert limiter.allow(bytes.fromhex(host) + bytes(2), 5.1)
+    assert limiter.allow(bytes([192, 0, 2, 1]), 5.2)
+
+
+def test_even_if_sites_are_too_many_somebody_gets_in() -> None:
+    limiter = ProvedLimiter()
+    for number in range(2 * LIMIT_SOURCES):
+        limiter.allow(number.to_bytes(6, "big") + bytes(2), 5.0)
+    taken = sum(limiter.allow(b"\x20" + n.to_bytes(7, "big"), 5.0) for n in range(1000))
+    assert taken == HANDSHAKES_PER_SECOND
+    assert limiter.allow(b"late arrival", 5.1)
 
 
 def test_a_source_is_a_32_or_a_64() -> None:
