@@ -73,3 +73,21 @@ def test_the_probe_would_notice() -> None:
         check=True,
     )
     assert set(done.stdout.split()) & HEAVY >= {"typing", "re"}
+
+
+@pytest.mark.parametrize("command", ["wg genkey", "wg show nosuch0", "wg_quick strip nosuch0"])
+def test_a_crash_leaves_no_keys_on_the_disk(command: str) -> None:
+    module, *words = command.split()
+    script = (
+        f"import resource, sys\nsys.path[:0] = {sys.path!r}\nsys.argv = ['wg', *{words!r}]\n"
+        "hard = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))\n"
+        f"from wgtools.cli.{module} import main\nmain()\n"
+        "print(hard, *resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True
+    )
+    before, soft, hard = done.stdout.splitlines()[-1].split()
+    assert before != "0", "no core dumps here in any case: this proves nothing"
+    assert (soft, hard) == ("0", before)  # the hard limit is left to hooks

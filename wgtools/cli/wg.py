@@ -69,6 +69,7 @@ def _run(program: str, words: list[bytes]) -> int:
     if verb not in _VERBS:
         streams.err(f"Invalid subcommand: `{streams.text(verb)}'\n{_usage(program)[:-1]}")
         return 1
+    streams.no_core_dumps()
     return _function(verb)(program, words[1:])
 
 

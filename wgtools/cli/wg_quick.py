@@ -30,6 +30,7 @@ _STOPPED = 128 + 2  # what a shell says for SIGINT
 
 def main() -> int:
     """Run the command line; the exit status.  Never raises for what a user did."""
+    streams.no_core_dumps()
     program = os.path.basename(sys.argv[0]) or "wg-quick"
     words = [streams.text(word) for word in streams.arguments()[1:]]
     if len(words) == 1 and words[0] in _HELP:
