@@ -49,6 +49,7 @@ OUTGOING_EVENTS = 1024  # the same for events; the log does not need more
 HANDSHAKES_PER_SECOND = 200  # taken up without asking for cookies: a quarter of one core
 LIMIT_PER_SECOND = 20  # handshakes of one source: a /32 or /64 (as wireguard-go, ratelimiter)
 LIMIT_BURST = 5
+COOKIE_TRIES = 8  # wrong cookie replies to one message of ours before no more are looked at
 LIMIT_SOURCES = 16384  # remembered at once
 DATAGRAMS_PER_SEND = 64  # UDP_MAX_SEGMENTS of udp(7)
 BYTES_PER_SEND = 65000  # below the 65,507 that fit in one IPv4 datagram

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from wgtools.crypto.aead import InvalidTag, xseal, xunseal
 from wgtools.crypto.blake2s import hash32, mac16
 from wgtools.engine import messages
-from wgtools.engine.constants import COOKIE_LIFETIME, LABEL_COOKIE, LABEL_MAC1
+from wgtools.engine.constants import COOKIE_LIFETIME, COOKIE_TRIES, LABEL_COOKIE, LABEL_MAC1
 from wgtools.inet import pton
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class CookieChecker:
 class CookieJar:
     """The MACs on what we send to one peer, and the cookie it gave us."""
 
-    __slots__ = ("_born", "_cookie", "_cookie_key", "_last_mac1", "_mac1_key")
+    __slots__ = ("_born", "_cookie", "_cookie_key", "_last_mac1", "_mac1_key", "_tries")
 
     def __init__(self, public: bytes) -> None:
         self._mac1_key = hash32(LABEL_MAC1, public)
@@ -81,11 +81,13 @@ class CookieJar:
         self._last_mac1 = b""
         self._cookie = b""
         self._born = 0.0
+        self._tries = 0  # wrong replies that will still be looked at
 
     def close(self, message: bytes, mono: float) -> bytes:
         """`message` with its mac1 and mac2."""
         mac1 = mac16(self._mac1_key, message)
         self._last_mac1 = mac1
+        self._tries = COOKIE_TRIES
         if self._cookie and mono - self._born >= COOKIE_LIFETIME:
             self._cookie = b""
         if not self._cookie:
@@ -93,14 +95,25 @@ class CookieJar:
         closed = message + mac1
         return closed + mac16(self._cookie, closed)
 
+    def answered(self) -> None:
+        """Our last message was accepted: whoever did so sends no cookie for it."""
+        self._last_mac1 = b""
+
     def take(self, message: bytes, mono: float) -> bool:
-        """Keep the cookie of a reply to our last message; False if it is no such thing."""
+        """Keep the cookie of a reply to our last message; False if it is no such thing.
+
+        Who sees our index on the way can send any number of false ones: not one, lest he
+        spoil a true one with it, but not all of them are worth an AEAD.
+        """
         if not self._last_mac1:
             return False
         _, _, nonce, sealed = messages.COOKIE_REPLY.unpack(message)
         try:
             self._cookie = xunseal(self._cookie_key, nonce, sealed, self._last_mac1)
         except InvalidTag:
+            self._tries -= 1
+            if not self._tries:
+                self._last_mac1 = b""
             return False
         self._born = mono
         # One reply a message: whoever recorded it cannot keep our cookie young by replaying.

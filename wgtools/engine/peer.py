@@ -365,6 +365,7 @@ class Peer:
             self._context.indices.forget(session.local_index)
 
     def _complete(self, now: Now, *, initiator: bool) -> None:
+        self._cookie_jar().answered()
         self.timers.handshake_complete()
         self.handshake_ns = now.wall_ns
         self._context.outbox.event(HandshakeCompleted(self.key, initiator))
