@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from wgtools.daemon.tun import Tun
     from wgtools.engine.device import Engine
     from wgtools.engine.events import Address
+    from wgtools.keys import Key
 
 __all__ = ["Interface"]
 
+_QUIET = 10.0  # seconds between lines about the moves of one peer
+_MOVES = 1024  # peers whose moves are remembered
 _RETRY = 5.0  # seconds until another try to open the sockets of an interface that is up
 
 
@@ -65,6 +68,7 @@ class Interface:
         self._has_said_no_mark = False
         self._mtu = 0
         self._tun_index = 0
+        self._moves: dict[Key, _Moves] = {}
 
     # -------------------------------------------------------------- the link
 
@@ -185,12 +189,42 @@ class Interface:
             case HandshakeCompleted():
                 text = "Handshake completed, the peer asked"
             case EndpointMoved(new=new):
-                text = f"Endpoint is now {_shown(new)}"
+                text = self._moved(event.public_key, new)
             case HandshakeFailed(attempts=attempts):
                 text = f"Handshake did not complete after {attempts} attempts, giving up"
             case KeysErased():
                 text = "All keys erased: no new session for a long time"
-        self._log.debug(f"{who} - {text}")
+        if text:
+            self._log.debug(f"{who} - {text}")
+
+    def _moved(self, key: Key, new: Address) -> str:
+        """What to say of a peer's move; nothing if one was told a moment ago.
+
+        A peer with two addresses may move with every packet, and must not drown the rest.
+        """
+        mono = self._clock.now().mono
+        moves = self._moves.get(key)
+        if moves is None:
+            if len(self._moves) >= _MOVES:
+                self._moves.clear()
+            moves = self._moves[key] = _Moves()
+        if mono < moves.quiet_until:
+            moves.untold += 1
+            return ""
+        moves.quiet_until = mono + _QUIET
+        untold, moves.untold = moves.untold, 0
+        more = f", after {untold} moves not told" if untold else ""
+        return f"Endpoint is now {_shown(new)}{more}"
+
+
+class _Moves:
+    """What was told of one peer's moves."""
+
+    __slots__ = ("quiet_until", "untold")
+
+    def __init__(self) -> None:
+        self.quiet_until = float("-inf")
+        self.untold = 0
 
 
 def _yes(value: bool) -> str:

@@ -2,8 +2,8 @@
 """Log: the engine process talks to stderr, in lines, and not too many of them.
 
 Levels are wireguard-go's (LOG_LEVEL: verbose or debug, error, silent).  A bucket of
-lines stands between the network and the disk: what arrives faster is counted and
-said so later.  Nothing here is given key material: peers go by `short_name`.
+lines stands between the network and the disk, one for each level: what arrives faster
+is counted and said so later, and chatter leaves room for errors.  Nothing here is given key material: peers go by `short_name`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Log:
         self._prefix = f"({name})"
         self._write = write
         self._clock = clock
-        self._tokens = _BURST
+        self._tokens = {"ERROR": _BURST, "DEBUG": _BURST}
         self._filled = clock()
         self._dropped = 0
 
@@ -82,12 +82,13 @@ class Log:
 
     def _line(self, level: str, message: str) -> None:
         now = self._clock()
-        self._tokens = min(_BURST, self._tokens + (now - self._filled) * _RATE)
+        for name, tokens in self._tokens.items():
+            self._tokens[name] = min(_BURST, tokens + (now - self._filled) * _RATE)
         self._filled = now
-        if self._tokens < 1:
+        if self._tokens[level] < 1:
             self._dropped += 1
             return
-        self._tokens -= 1
+        self._tokens[level] -= 1
         if self._dropped:
             message += f" [{self._dropped} lines left out before this one]"
             self._dropped = 0

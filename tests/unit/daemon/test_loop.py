@@ -296,6 +296,21 @@ def test_events_are_told(bench: Bench) -> None:
     assert bench.lines[-1].endswith("peer(AAEC…dHh8) - Endpoint is now [2001:db8::2]:7\n")
 
 
+def test_peer_that_moves_all_the_time_is_told_of_now_and_then(bench: Bench) -> None:
+    def told() -> list[str]:
+        return [line for line in bench.lines if "Endpoint is now" in line]
+
+    for n in range(100):
+        moved = EndpointMoved(PEER, None, ("192.0.2.2", 1000 + n))
+        bench.engine.next_out = Outgoing([], [], [moved])
+        bench.turn()
+    assert len(told()) == 1
+    bench.clock.mono += 10
+    bench.engine.next_out = Outgoing([], [], [EndpointMoved(PEER, None, ("192.0.2.2", 7))])
+    bench.turn()
+    assert told()[1].endswith("Endpoint is now 192.0.2.2:7, after 99 moves not told\n")
+
+
 def test_counters_are_told_when_they_changed_and_not_often(bench: Bench) -> None:
     def told() -> int:
         return sum("bad_mac1" in line for line in bench.lines)

@@ -179,6 +179,14 @@ def test_nobody_fills_a_disk_through_the_log() -> None:
     assert "9800 lines left out" in lines.lines[200]
 
 
+def test_chatter_leaves_room_for_errors() -> None:
+    lines = Lines(DEBUG)
+    for _ in range(10_000):
+        lines.log.debug("again")
+    lines.log.error("serious")
+    assert lines.lines[-1].startswith("ERROR: ")
+
+
 def test_a_line_is_one_line() -> None:
     lines = Lines(DEBUG)
     lines.log.debug("a\nb\x1b[31m")
