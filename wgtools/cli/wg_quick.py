@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`wg-quick up|down|save|strip`: its words, its root, and how its errors are printed.
 
-Exactly the forms of WG_QUICK_COMPAT section 1.  Nothing of `wgtools.quick` is loaded
+Exactly the forms of WG_QUICK_COMPAT section 1, options of `up` that are ours, and the
+first words that cli/quick_verbs.py knows.  Nothing of `wgtools.quick` is loaded
 before the words are known to be right.
 """
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 _VERBS = ("up", "down", "save", "strip")
 _OWN_VERBS = ("plan", "reload", "check", "status")  # cli/quick_verbs.py
-_ENGINE = "--engine="  # `up` only
+_FLAGS = ("--strict", "--dry-run")
+_ENGINE = "--engine="
 _HELP = ("--help", "-h", "help")
-_ENGINE_VARIABLE = "WG_QUICK_ENGINE"
 _NOT_FOUND = 127
 _STOPPED = 128 + 2  # what a shell says for SIGINT
 
@@ -36,11 +37,13 @@ def main() -> int:
     if len(words) == 1 and words[0] in _HELP:
         streams.tell(_usage(program))
         return 0
-    if len(words) != 2 or words[0] not in _VERBS:
+    own = bool(words) and words[0] in _OWN_VERBS
+    classic, options = _split(words)
+    if not own and (len(classic) != 2 or classic[0] not in _VERBS):
         streams.tell(_usage(program))
         return 1
     try:
-        return _act(program, *words)
+        return _own(program, words) if own else _obey(program, classic, options)
     except WgError as error:
         _complain(program, error)
         return error.exit_code
@@ -51,13 +54,31 @@ def main() -> int:
         return 1
 
 
-def _is_classic(words: list[str], options: list[str]) -> bool:
-    """One of the forms of WG_QUICK_COMPAT section 1, or `up --engine=... NAME`."""
-    known = len(options) <= 1 and all(o.startswith(_ENGINE) and o != _ENGINE for o in options)
-    return len(words) == 2 and words[0] in _VERBS and known
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """(the words of a classic form, the options of ours among them).
+
+    The original has none, and takes the second of two words for a name, whatever it is.
+    """
+    if len(words) < 3 or words[0] != "up":
+        return words, []
+    options = [word for word in words if word in _FLAGS or word.startswith(_ENGINE)]
+    return [word for word in words if word not in options], options
 
 
-def _act_on_our_own(program: str, words: list[str]) -> int:
+def _obey(program: str, words: list[str], options: list[str]) -> int:
+    """A classic verb; an option does what its environment variable does."""
+    verb, word = words
+    engines = [option for option in options if option.startswith(_ENGINE)]
+    if "--dry-run" in options:
+        return _own(program, ["plan", *engines, "--up", "--", word])
+    if "--strict" in options:
+        os.environ["WG_QUICK_STRICT"] = "1"
+    if engines:
+        os.environ["WG_QUICK_ENGINE"] = engines[-1].removeprefix(_ENGINE)
+    return _act(program, verb, word, options)
+
+
+def _own(program: str, words: list[str]) -> int:
     from wgtools.cli import quick_verbs
 
     try:
@@ -67,12 +88,12 @@ def _act_on_our_own(program: str, words: list[str]) -> int:
         raise WgError(shown, hint=f"run this as root: {program} {' '.join(words)}") from error
 
 
-def _act(program: str, verb: str, word: str) -> int:
+def _act(program: str, verb: str, word: str, options: list[str]) -> int:
     from wgtools.quick import files
 
     try:
         if verb != "strip" and os.getuid() != 0:
-            return _elevate(program, verb, word)
+            return _elevate(program, verb, *options, word)
         try:
             target = files.locate(word)
         except WgError:
@@ -86,7 +107,7 @@ def _act(program: str, verb: str, word: str) -> int:
             return 0
     except PermissionError as error:
         if os.getuid() != 0:
-            return _elevate(program, verb, word)
+            return _elevate(program, verb, *options, word)
         raise WgError(f"`{error.filename}': {error.strerror}") from error
     from wgtools.quick import updown
 
@@ -117,16 +138,16 @@ def _write_out(data: bytes) -> None:
         raise WgError(f"writing to standard output: {error.strerror}") from error
 
 
-def _elevate(program: str, verb: str, word: str) -> int:
+def _elevate(program: str, *words: str) -> int:
     """Become `sudo` running this same command; returns only if there is none."""
     prompt = f"{program} must be run as root. Please enter the password for %u to continue: "
     script = os.path.abspath(sys.argv[0])
-    argv = ["sudo", "-p", prompt, "--", sys.executable, "--", script, verb, word]
+    argv = ["sudo", "-p", prompt, "--", sys.executable, "--", script, *words]
     try:
         os.execvp("sudo", [os.fsencode(part) for part in argv])
     except OSError as error:
         streams.tell(f"{program}: sudo: {error.strerror}")
-        streams.tell(f"\nhint: run this as root: {program} {verb} {word}")
+        streams.tell(f"\nhint: run this as root: {program} {' '.join(words)}")
         return _NOT_FOUND
 
 
@@ -175,6 +196,8 @@ def _usage(program: str) -> str:
         "  down   takes it away again, and all that belongs to it\n"
         "  save   writes the running interface back to its file\n"
         "  strip  prints the file without what only wg-quick understands\n\n"
+        "And more than the original: plan, reload, check, status (each takes --help), and\n"
+        "up [ --engine=auto|kernel|embedded|PROGRAM ] [ --strict ] [ --dry-run ] INTERFACE\n\n"
         "INTERFACE means the file /etc/wireguard/INTERFACE.conf.  A CONFIG_FILE is a path,\n"
         "has a slash in it, and ends in /INTERFACE.conf."
     )

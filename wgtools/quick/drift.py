@@ -220,7 +220,8 @@ def _peer_fields(
         found.append(Field("allowed ips", _listed(have), _listed(networks)))
     keepalive = wanted_peer.keepalive or 0
     if keepalive != running.keepalive:
-        found.append(Field("persistent keepalive", str(running.keepalive), str(keepalive)))
+        values = [str(number or "off") for number in (running.keepalive, keepalive)]
+        found.append(Field("persistent keepalive", *values))
     return tuple(found)
 
 
@@ -308,7 +309,11 @@ def firewall_differs(live: Live, target: Target, addresses: Iterable[Interface])
     if wall is None or not wall.tool:
         return bool(live.guards)
     return live.guards != {
-        family: frozenset(str(a.ip) for a in addresses if a.version == family)
+        family: frozenset(
+            str(a.ip)
+            for a in addresses
+            if a.version == family and not str(a.ip).startswith("fe80:")
+        )
         for family in wall.families
     }
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Which WireGuard carries an interface: the kernel's, our own engine, or a program.
 
-The kernel's whenever it has one.  Else the program that WG_QUICK_USERSPACE_IMPLEMENTATION
-names, else the engine of this project (WG_QUICK_COMPAT section 16; an original would try
-wireguard-go).  Either way the program is expected to go to the background by itself
-once `/var/run/wireguard/NAME.sock` answers.
+WG_QUICK_ENGINE, or `up --engine=`, says which: `auto`, `kernel`, `embedded` (our own
+engine) or a program.  `auto` is the kernel's whenever it has one, else the program that
+WG_QUICK_USERSPACE_IMPLEMENTATION names, else our own (WG_QUICK_COMPAT section 16; an
+original would try wireguard-go).  A program is expected to go to the background by
+itself once `/var/run/wireguard/NAME.sock` answers.
 """
 
 from __future__ import annotations
@@ -12,20 +13,73 @@ from __future__ import annotations
 import os
 import sys
 
-from wgtools.quick.apply import NOT_FOUND, CommandFailed, run
+from wgtools.errors import WgError
+from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
 
-__all__ = ["start_userspace", "userspace_command"]
+__all__ = [
+    "AUTO",
+    "EMBEDDED",
+    "KERNEL",
+    "choice",
+    "kernel_only",
+    "no_kernel",
+    "require",
+    "start_userspace",
+    "userspace_command",
+    "wants_kernel",
+]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 VARIABLE = "WG_QUICK_USERSPACE_IMPLEMENTATION"
+ENGINE = "WG_QUICK_ENGINE"
+NO_KERNEL = "[!] The kernel has no WireGuard here: using a slower userspace implementation."
+AUTO, KERNEL, EMBEDDED = "auto", "kernel", "embedded"
+
+
+def choice(environ: Mapping[str, str]) -> str:
+    """`auto`, `kernel`, `embedded` or a program."""
+    return environ.get(ENGINE, "") or AUTO
+
+
+def wants_kernel(environ: Mapping[str, str]) -> bool:
+    """Whether the kernel is asked first."""
+    return choice(environ) in (AUTO, KERNEL)
+
+
+def kernel_only(environ: Mapping[str, str]) -> bool:
+    return choice(environ) == KERNEL
+
+
+def require(environ: Mapping[str, str]) -> None:
+    """Raises WgError if the engine asked for is a program that is not there."""
+    named = choice(environ)
+    if named in (AUTO, KERNEL, EMBEDDED):
+        return
+    path = named if "/" in named else find_program(named)
+    if not (path and os.access(path, os.X_OK) and os.path.isfile(path)):
+        raise WgError(
+            f"there is no engine `{named}'",
+            hint="an engine is auto, kernel, embedded, or a program on PATH such as wireguard-go",
+            exit_code=NOT_FOUND,
+        )
+
+
+def no_kernel() -> WgError:
+    """For who will have no other engine than the kernel's."""
+    return WgError(
+        "the kernel has no WireGuard here, and no other engine was to be used",
+        hint="modprobe wireguard may help; --engine=embedded uses our own engine",
+    )
 
 
 def userspace_command(environ: Mapping[str, str]) -> tuple[list[str], str]:
     """(argv less the interface's name, the name of the program for the echo)."""
-    named = environ.get(VARIABLE, "")
+    chosen = choice(environ)
+    by_engine = "" if chosen in (AUTO, KERNEL, EMBEDDED) else chosen
+    named = by_engine or ("" if chosen == EMBEDDED else environ.get(VARIABLE, ""))
     if named:
         return [named], named
     # The interpreter we run in, not PATH, knows where we are; -P keeps the current
@@ -36,13 +90,15 @@ def userspace_command(environ: Mapping[str, str]) -> tuple[list[str], str]:
 def start_userspace(
     name: str, *, env: Mapping[str, str], echo: Callable[[str], None], say: Callable[[str], None]
 ) -> None:
-    """Start the program for an interface that the kernel would not make."""
+    """Start the program for an interface that the kernel would not, or shall not, make."""
     argv, shown = userspace_command(os.environ)
-    say("[!] The kernel has no WireGuard here: using a slower userspace implementation.")
+    if choice(os.environ) == AUTO:
+        say(NO_KERNEL)
     echo(f"{shown} {name}")
     try:
         run([*argv, name], name=shown, data=b"", env=env, detached=True)
     except CommandFailed as error:
         if error.exit_code == NOT_FOUND:
-            error.hint = f"{VARIABLE} names no program on PATH; unset it to use our own engine"
+            which = ENGINE if shown == choice(os.environ) else VARIABLE
+            error.hint = f"{which} names no program on PATH; unset it to use our own engine"
         raise

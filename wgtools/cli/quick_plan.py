@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""`wg-quick plan NAME`: what `up` would do, or how a running interface differs from its file.
+
+Exit status (docs/decisions/0023): 0 nothing would change, 2 something would, 1 an error.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from wgtools.cli import paper
+from wgtools.errors import ConfigError, WgError
+from wgtools.quick import drift, engines, files, live
+from wgtools.quick.forecast import forecast
+
+if TYPE_CHECKING:
+    from wgtools.cli.paper import Row
+    from wgtools.quick.drift import Difference
+
+__all__ = ["difference_records", "difference_rows", "remark_rows", "remark_text", "run"]
+
+NOTHING, SOMETHING = 0, 2
+_SIGNS = {drift.ADD: ("+", "green"), drift.REMOVE: ("-", "red"), drift.CHANGE: ("~", "yellow")}
+
+
+def run(word: str, *, as_json: bool, engine: str, up_only: bool) -> int:
+    if engine:
+        os.environ[engines.ENGINE] = engine
+    about = live.subject(files.locate(word))
+    name, path = about.name, about.target.path
+    if live.is_up(name):
+        if up_only:
+            hint = f"what differs from the file, says: wg-quick plan {name}"
+            raise WgError(f"`{name}' already exists", hint=hint)
+        reading = live.read(about)
+        found = reading.differences
+        remarks = [*about.remarks, *reading.remarks]
+        body: dict[str, Any] = {"up": True, "differences": difference_records(found)}
+        rows = _differing(name, path, found)
+    else:
+        foreseen = forecast(about)
+        remarks = [*foreseen.remarks]
+        body = {"up": False, "commands": list(foreseen.commands)}
+        rows = _foreseen(name, path, foreseen.commands)
+        found = []
+    changes = bool(found) or not body["up"]
+    if as_json:
+        paper.emit_json(
+            {
+                "interface": name,
+                "file": path,
+                "changes": changes,
+                **body,
+                "remarks": [{"message": _placed(each), "hint": each.hint} for each in remarks],
+            }
+        )
+    else:
+        paper.show([*remark_rows(remarks), *rows])
+    return SOMETHING if changes else NOTHING
+
+
+def _foreseen(name: str, path: str, commands: tuple[str, ...]) -> list[Row]:
+    rows: list[Row] = [[(name, "bold"), (f" is down; `up' would do this, as {path} says:", "")]]
+    return rows + [[("[#] ", "dim"), (line, "")] for line in commands]
+
+
+def _differing(name: str, path: str, found: list[Difference]) -> list[Row]:
+    if not found:
+        return [[(name, "bold"), (" is up, and as ", "green"), (path, ""), (" says", "green")]]
+    rows: list[Row] = [[(name, "bold"), (f" is up, and differs from {path}:", "")]]
+    rows += difference_rows(found)
+    return [*rows, [("to bring it to its file: ", "dim"), (f"wg-quick reload {name}", "bold")]]
+
+
+def difference_rows(found: list[Difference]) -> list[Row]:
+    """A line for each, and one for each value that differs."""
+    rows: list[Row] = []
+    for one in found:
+        sign, style = _SIGNS[one.action]
+        head: Row = [(f"  {sign} ", style), (one.subject, "bold")]
+        if one.name:
+            head.append((f" {one.name}", ""))
+        if len(one.fields) == 1 and not one.name:
+            head += [(": ", ""), *_values(one.fields[0], one.action)]
+            rows.append(head)
+            continue
+        rows.append(head)
+        for each in one.fields:
+            rows.append([(f"      {each.name}: ", "dim"), *_values(each, one.action)])
+    return rows
+
+
+def _values(each: drift.Field, action: str) -> Row:
+    if action == drift.ADD:
+        return [(each.file, "")]
+    running, file = each.running or "(none)", each.file or "(none)"
+    if running == file == drift.HIDDEN:
+        return [("another one", "")]
+    if ", " in running + file:  # lists: what goes and what comes is enough
+        before, after = ([w for w in text.split(", ") if w] for text in (each.running, each.file))
+        gone = [f"-{word}" for word in before if word not in after]
+        new = [f"+{word}" for word in after if word not in before]
+        return [(" ".join([*gone, *new]), "")]
+    return [(running, "red"), (" -> ", "dim"), (file, "green")]
+
+
+def difference_records(found: list[Difference]) -> list[dict[str, Any]]:
+    return [
+        {
+            "action": one.action,
+            "subject": one.subject,
+            "name": one.name,
+            "fields": [{"name": f.name, "running": f.running, "file": f.file} for f in one.fields],
+        }
+        for one in found
+    ]
+
+
+def remark_rows(remarks: list[WgError]) -> list[Row]:
+    rows: list[Row] = []
+    for each in remarks:
+        row: Row = [("[!] ", "yellow"), (_placed(each), "")]
+        rows.append([*row, (f" ({each.hint})", "dim")] if each.hint else row)
+    return rows
+
+
+def remark_text(error: WgError) -> str:
+    return "".join(paper.plain(row) for row in remark_rows([error]))
+
+
+def _placed(error: WgError) -> str:
+    where = error.where if isinstance(error, ConfigError) else ""
+    return f"{where}: {error.message}" if where else error.message

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""`wg-quick status [NAME]`: one screen about what quick/status.py saw.
+
+Exit status (docs/decisions/0023): 0, or 1 when the named interface is not up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wgtools.cli import paper, quick_plan, streams
+from wgtools.errors import WgError
+from wgtools.quick import files, status
+
+if TYPE_CHECKING:
+    from wgtools.cli.paper import Row
+    from wgtools.model import Peer
+    from wgtools.quick.status import Status
+
+__all__ = ["ago", "run", "size"]
+
+_ALIVE = 180  # seconds; whitepaper 6.1, REJECT_AFTER_TIME: no session is older
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_MOST = 8  # differences shown here; `plan` shows all
+
+
+def run(word: str, *, as_json: bool) -> int:
+    name = files.locate(word).name if "/" in word else word
+    found = [status.look(one) for one in ([name] if name else status.names())]
+    if name and not found[0].up and found[0].journal != "left behind":
+        hint = f"to bring it up, type: wg-quick up {word}"
+        raise WgError(f"`{name}' is not up", hint=hint)
+    if as_json:
+        paper.emit_json({"interfaces": [_record(one) for one in found]})
+    elif not found:
+        paper.show([[("nothing is up", "")]])
+    else:
+        now = streams.now()
+        rows: list[Row] = []
+        for one in found:
+            rows += [[]] if rows else []
+            rows += _rows(one, now)
+        paper.show(rows)
+    return 1 if name and not found[0].up else 0
+
+
+def _rows(one: Status, now: int) -> list[Row]:
+    rows: list[Row] = [[(one.name, "bold"), ("  ", ""), _up(one)]]
+    rows.append(_line("file", [(one.file or "none is known", "")]))
+    if one.engine is not None:
+        rows.append(_line("engine", [(_engine(one), "")]))
+    rows.append(_line("journal", [_journal(one)]))
+    rows.append(_line("drift", [_drift(one)]))
+    differences = one.differences or []
+    rows += [[("   ", ""), *row] for row in quick_plan.difference_rows(differences[:_MOST])]
+    if len(differences) > _MOST:
+        rows.append(
+            [(f"     and {len(differences) - _MOST} more: wg-quick plan {one.name}", "dim")]
+        )
+    rows += [[("  ", ""), *row] for row in quick_plan.remark_rows(one.remarks)]
+    if one.device is not None:
+        device = one.device
+        port = f", port {device.listen_port}" if device.listen_port else ""
+        rows.append(_line("peers", [(f"{len(device.peers)}{port}", "")]))
+        recent = sorted(device.peers, key=lambda p: -p.handshake_sec)
+        rows += [_peer(peer, now) for peer in recent]
+    return rows
+
+
+def _line(label: str, value: Row) -> Row:
+    return [(f"  {label:<9}", "dim"), *value]
+
+
+def _up(one: Status) -> tuple[str, str]:
+    return ("up", "bold green") if one.up else ("gone, but not cleaned up", "bold red")
+
+
+def _engine(one: Status) -> str:
+    engine = one.engine
+    if engine is None or engine.kind == "kernel":
+        return "the kernel's"
+    pid = f", pid {engine.pid}" if engine.pid else ""
+    if engine.kind == "embedded":
+        return f"embedded ({engine.program}{pid})"
+    return f"{engine.program or 'a program'} (userspace{pid})"
+
+
+def _journal(one: Status) -> tuple[str, str]:
+    steps = f"{one.undo_steps} step" + ("" if one.undo_steps == 1 else "s")
+    if one.journal == "kept":
+        return f"in order: `down' has {steps} to undo", ""
+    if one.journal == "left behind":
+        return f"{steps} left behind; to clean up: wg-quick down {one.name}", "bold red"
+    if one.journal == "unknown":
+        return "only root can read it", "dim"
+    return "none: it was brought up by another program", "yellow"
+
+
+def _drift(one: Status) -> tuple[str, str]:
+    if one.differences is None:
+        return "cannot be told", "dim"
+    if not one.differences:
+        return "none: as the file says", "green"
+    number = len(one.differences)
+    what = f"{number} difference" + ("" if number == 1 else "s")
+    return f"{what}; to bring it to its file: wg-quick reload {one.name}", "yellow"
+
+
+def _peer(peer: Peer, now: int) -> Row:
+    age = now - peer.handshake_sec
+    style = "green" if peer.handshake_sec and age < _ALIVE else "yellow"
+    said = f"handshake {ago(age)}" if peer.handshake_sec else "no handshake yet"
+    return [
+        (f"    {peer.public_key.base64()}  ", ""),
+        (f"{said:<22}", style),
+        (f"  {peer.endpoint or 'no endpoint'}", ""),
+        (f"  {size(peer.rx_bytes)} in, {size(peer.tx_bytes)} out", "dim"),
+    ]
+
+
+def ago(seconds: int) -> str:
+    """About how long ago, in one unit."""
+    for unit, span in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * span:
+            return f"{seconds // span} {unit} ago"
+    return f"{seconds} s ago" if seconds >= 0 else "in the future"
+
+
+def size(count: int) -> str:
+    number, unit = float(count), 0
+    while number >= 1024 and unit < len(_UNITS) - 1:
+        number, unit = number / 1024, unit + 1
+    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{count} B"
+
+
+def _record(one: Status) -> dict[str, Any]:
+    engine, device = one.engine, one.device
+    return {
+        "interface": one.name,
+        "up": one.up,
+        "file": one.file or None,
+        "engine": {"kind": engine.kind, "program": engine.program, "pid": engine.pid}
+        if engine
+        else None,
+        "journal": {"state": one.journal, "steps": one.undo_steps},
+        "differences": None
+        if one.differences is None
+        else quick_plan.difference_records(one.differences),
+        "remarks": [{"message": each.message, "hint": each.hint} for each in one.remarks],
+        "listen_port": device.listen_port if device else None,
+        "peers": [_peer_record(peer) for peer in device.peers] if device else None,
+    }
+
+
+def _peer_record(peer: Peer) -> dict[str, Any]:
+    return {
+        "public_key": peer.public_key.base64(),
+        "endpoint": str(peer.endpoint) if peer.endpoint else None,
+        "allowed_ips": [str(network) for network in peer.allowed_ips],
+        "latest_handshake": peer.handshake_sec or None,
+        "received": peer.rx_bytes,
+        "sent": peer.tx_bytes,
+    }

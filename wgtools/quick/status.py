@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""What is up: each interface, its file, who carries it, its journal, its drift.
+
+Looks only, and says what it could not see instead of failing: most of it needs root.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wgtools import ipc
+from wgtools.errors import WgError
+from wgtools.quick import files, live
+from wgtools.quick.journal import DIRECTORY, Journal, namespace
+from wgtools.quick.linux import link_index
+
+if TYPE_CHECKING:
+    from wgtools.model import Device
+    from wgtools.quick.drift import Difference
+
+__all__ = ["Engine", "Status", "look", "names"]
+
+_SOCKETS = "/var/run/wireguard"
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred of unix(7): pid, uid, gid
+_MODULE = "wgtools.daemon"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Who carries an interface: `kernel`, `embedded` or `program`."""
+
+    kind: str
+    program: str = ""
+    pid: int = 0
+
+
+@dataclass(slots=True)
+class Status:
+    """One interface.  What is None could not be seen, `remarks` say why."""
+
+    name: str
+    up: bool
+    file: str = ""  # empty: no file of it is known
+    engine: Engine | None = None
+    device: Device | None = None
+    journal: str = "none"  # or `kept`, `left behind`
+    undo_steps: int = 0
+    differences: list[Difference] | None = None
+    remarks: list[WgError] = field(default_factory=list)
+
+
+def names() -> list[str]:
+    """Interfaces that are up, and those of which a journal is left.  Raises AccessError."""
+    found = dict.fromkeys(name for name in ipc.list_devices() if link_index(name))
+    return [*found, *(name for name in _journals() if name not in found)]
+
+
+def _journals() -> list[str]:
+    ending = f"@{namespace()}.json"
+    try:
+        entries = sorted(os.listdir(DIRECTORY))
+    except OSError:
+        return []
+    cut = [entry.removesuffix(ending) for entry in entries if entry.endswith(ending)]
+    return [name for name in cut if files.is_name(name) and Journal(name).undos]
+
+
+def look(name: str) -> Status:
+    """One interface, as far as the caller may see it."""
+    found = Status(name, live.is_up(name))
+    journal = Journal(name)
+    found.undo_steps = len(journal.undos)
+    if journal.undos:
+        found.journal = "kept" if found.up else "left behind"
+    elif os.geteuid() != 0:
+        found.journal = "unknown"
+    found.file = journal.config_file or f"{files.DIRECTORY}/{name}.conf"
+    if not found.up:
+        return found
+    found.engine = engine_of(name)
+    try:
+        found.device = ipc.get(name)
+        found.differences = _differences(found)
+    except WgError as error:
+        found.remarks.append(error)
+    except OSError as error:
+        text = f"{error.filename or found.file}: {error.strerror}"
+        found.remarks.append(WgError(text, hint="root sees more"))
+    return found
+
+
+def _differences(found: Status) -> list[Difference] | None:
+    if not os.path.lexists(found.file):
+        found.file = ""
+        return None
+    # The name comes from the interface: the journal's path has its links resolved.
+    about = live.subject(files.Target(found.name, found.file))
+    reading = live.read(about)
+    found.remarks += reading.remarks
+    return reading.differences
+
+
+def engine_of(name: str) -> Engine:
+    """By the process that listens on the interface's control socket, if there is one."""
+    path = f"{_SOCKETS}/{name}.sock"
+    if not os.path.exists(path):
+        return Engine("kernel")
+    pid = _listener(path)
+    words = _command(pid)
+    if _MODULE in words or any(os.path.basename(word) == "wgtools-engine" for word in words[:2]):
+        return Engine("embedded", "wgtools-engine", pid)
+    return Engine("program", os.path.basename(words[0]) if words else "", pid)
+
+
+def _listener(path: str) -> int:
+    """The process that made the socket; 0 if it cannot be asked."""
+    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        door.connect(path)
+        # What is not spoken to hangs up by itself.
+        data = door.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return 0
+    finally:
+        door.close()
+    return int(_CREDENTIALS.unpack(data)[0])
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return [os.fsdecode(word) for word in file.read().split(b"\0") if word]
+    except OSError:
+        return []
