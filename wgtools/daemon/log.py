@@ -3,7 +3,8 @@
 
 Levels are wireguard-go's (LOG_LEVEL: verbose or debug, error, silent).  A bucket of
 lines stands between the network and the disk, one for each level: what arrives faster
-is counted and said so later, and chatter leaves room for errors.  Nothing here is given key material: peers go by `short_name`.
+is counted and said so later, and chatter leaves room for errors.  Nothing here is given
+key material: peers go by `short_name`.
 """
 
 from __future__ import annotations
