@@ -9,6 +9,7 @@ userspace, which addresses the firewall guards, what counts as a connected netwo
 from __future__ import annotations
 
 import errno
+import os
 from functools import singledispatchmethod
 
 from wgtools import ipc
@@ -100,8 +101,11 @@ class Host:
 
     @carry_out.register(steps.MakeLink)
     def _make_link(self, step: steps.MakeLink) -> None:
-        if self.netlink.make_wireguard_link(step.name):
-            return
+        if engines.wants_kernel(os.environ):
+            if self.netlink.make_wireguard_link(step.name):
+                return
+            if engines.kernel_only(os.environ):
+                raise engines.no_kernel()
         engines.start_userspace(step.name, env=self._env, echo=self._echo, say=self._say)
         if not link_index(step.name):
             raise WgError(f"the userspace implementation ended without making `{step.name}'")

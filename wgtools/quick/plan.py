@@ -84,9 +84,11 @@ def hooks(config: QuickFile, kind: str, name: str) -> list[Step]:
     return [RunHook(hook.text.replace("%i", name), said) for hook in config.hooks[kind]]
 
 
-def birth(config: QuickFile, name: str, change: DeviceChange) -> list[Step]:
+def birth(
+    config: QuickFile, name: str, change: DeviceChange, *, kernel: bool = True
+) -> list[Step]:
     """The link, what the user wants done to it first, and wg(8)'s part."""
-    return [MakeLink(name), *hooks(config, "preup", name), Configure(name, change)]
+    return [MakeLink(name, kernel), *hooks(config, "preup", name), Configure(name, change)]
 
 
 def addressing(

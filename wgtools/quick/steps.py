@@ -94,10 +94,15 @@ class Route(Value):
 
 
 class MakeLink(Step):
+    """The kernel is asked first, unless another engine was (quick/engines.py)."""
+
     name: str
+    kernel: bool = True
 
     @property
     def shown(self) -> tuple[str, ...]:
+        if not self.kernel:
+            return ()
         return (f"ip link add dev {self.name} type wireguard",)
 
     @property

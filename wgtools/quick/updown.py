@@ -14,7 +14,7 @@ from wgtools import ipc
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile, Value
 from wgtools.errors import ConfigError, WgError
-from wgtools.quick import dns, files, firewall, hooks, ipv6, plan, rtnetlink
+from wgtools.quick import dns, engines, files, firewall, hooks, ipv6, plan, rtnetlink
 from wgtools.quick.apply import Transaction
 from wgtools.quick.host import Host
 from wgtools.quick.interrupts import interrupts
@@ -68,6 +68,7 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
     from wgtools.quick.check import check, table_names
 
     name = target.name
+    engines.require(os.environ)
     config = load(target)
     checked = check(config, tables=table_names(), bad_hook=hooks.syntax_error)
     strict = os.environ.get(STRICT, "0") not in ("", "0") if strict is None else strict
@@ -110,7 +111,8 @@ def _go_up(
     *,
     dns_words: SetDNS | None,
 ) -> None:
-    transaction.apply(plan.birth(config, name, checked.change))
+    kernel = engines.wants_kernel(os.environ)
+    transaction.apply(plan.birth(config, name, checked.change, kernel=kernel))
     mtu = checked.mtu or host.choose_mtu(name)
     why = ipv6.obstacle(name, mtu)
     networks = () if checked.table == "off" else host.networks(name)
