@@ -12,7 +12,7 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wgtools import ipc
 from wgtools.errors import WgError
@@ -24,11 +24,10 @@ from wgtools.quick.linux import Netlink, link_index
 from wgtools.quick.steps import SetDNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from wgtools.conf.quickfile import QuickFile
     from wgtools.keys import Key
-    from wgtools.model import Device
     from wgtools.quick.check import Checked
     from wgtools.quick.drift import Live, Wanted, Words
     from wgtools.quick.files import Target
@@ -152,15 +151,6 @@ class Eyes(Netlink):
                     )
         return frozenset(found)
 
-    def path_mtu_outside(self, address: str, mark: int) -> int:
-        """MTU on the way that the device's own packets take."""
-        marked: dict[str, Any] = {"mark": mark} if mark else {}
-        try:
-            found = self._do("route", self._route.route, "get", dst=address, **marked)
-        except WgError:
-            return 0
-        return self._route_mtu(found[0]) if found else 0
-
 
 def read(about: Subject) -> Reading:
     """Both sides for a running interface.  Raises WgError, PermissionError."""
@@ -177,8 +167,7 @@ def _read(about: Subject, eyes: Eyes) -> Reading:
     known, remarks = endpoints(about)
     hook_text = " ".join(h.text.lower() for some in about.config.hooks.values() for h in some)
     mark = checked.change.fwmark or device.fwmark
-    mtu = checked.mtu or (0 if "mtu" in hook_text else _mtu(eyes, device, known, mark))
-    why = ipv6.obstacle(name, mtu)
+    why = ipv6.obstacle(name, checked.mtu or 0)
     addresses = tuple(a for a in checked.addresses.values() if a.version == 4 or not why[0])
     owned = drift.owners(checked.change.peers)
     networks = tuple(n for n in owned if ":" not in n or not why[0])
@@ -212,24 +201,13 @@ def _read(about: Subject, eyes: Eyes) -> Reading:
         change=checked.change,
         endpoints={key: frozenset(found) for key, found in known.items() if found},
         addresses=addresses,
-        mtu=mtu or None,
+        mtu=checked.mtu,
         routing=routing,
         tables={checked.table: checked.table_number} if checked.table_number else {},
         dns=(about.dns.servers, about.dns.domains) if about.dns else ((), ()),
         hooks=hook_text,
     )
     return Reading(live, wanted, remarks)
-
-
-def _mtu(eyes: Eyes, device: Device, known: Mapping[Key, list[Endpoint]], mark: int) -> int:
-    """What `up` would choose now (WG_QUICK_COMPAT section 8)."""
-    hosts = {}
-    for peer in device.peers:
-        choices = known.get(peer.public_key, [])
-        now = peer.endpoint if peer.endpoint in choices or not choices else choices[0]
-        if now is not None and "%" not in now.host:
-            hosts[now.host] = True
-    return plan.choose_mtu(hosts, lambda host: eyes.path_mtu_outside(host, mark), eyes.default_mtu)
 
 
 def source_valid_mark() -> bool:

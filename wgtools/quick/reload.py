@@ -18,8 +18,8 @@ from wgtools import ipc
 from wgtools.errors import WgError
 from wgtools.keys import KEY_SIZE, Key
 from wgtools.model import AllowedIP, DeviceChange, PeerChange
-from wgtools.quick import drift, hooks, live, rtnetlink, steps
-from wgtools.quick.apply import Transaction
+from wgtools.quick import drift, firewall, hooks, live, rtnetlink, steps
+from wgtools.quick.apply import Transaction, run
 from wgtools.quick.host import Host
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import Journal
@@ -29,6 +29,7 @@ from wgtools.quick.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from wgtools.model import Device, Peer
     from wgtools.quick.drift import Difference
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["reload"]
 
 _NO_KEY = Key(bytes(KEY_SIZE))
+_ANY_SCOPE = 255  # RT_SCOPE_NOWHERE: what ip(8) sends to delete a route of whatever scope
 _DOWN_HOOKS = ("predown", "postdown")
 _ON_DISK = (steps.DeleteLink, steps.DeleteRule, steps.RemoveDNS, steps.RemoveFirewall)
 
@@ -145,6 +147,17 @@ class Rebuild(Step):
     firewall: steps.AddFirewall | None = None
 
 
+class DropGuard(Step):
+    """The nftables table of one family; the other's stays."""
+
+    name: str
+    family: int
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return ("nft -f /dev/fd/63",)
+
+
 class Begin(Step):
     """Nothing; there for its undo."""
 
@@ -181,7 +194,9 @@ class _Hands(Netlink):
 
     def delete_routes(self, name: str, routes: Routes) -> None:
         for network, table in routes:
-            words = {"dst": network, "oif": self._index(name), "table": table}
+            words: dict[str, Any] = {"dst": network, "oif": self._index(name), "table": table}
+            if ":" not in network:
+                words["scope"] = _ANY_SCOPE
             self._do(f"route to {network}", self._route.route, "del", **words)
 
 
@@ -226,6 +241,11 @@ class _MendingHost(Host):
     def _address_off(self, step: AddressOff) -> None:
         if step.address in map(_plain, self.netlink.addresses(step.name)):
             self.netlink.delete_address(step.name, step.address)
+
+    @mend.register
+    def _drop_guard(self, step: DropGuard) -> None:
+        kind = "ip" if step.family == 4 else "ip6"
+        run(["nft", "delete", "table", kind, firewall.table_name(step.name)])
 
     @mend.register
     def _set_mtu(self, step: SetMTU) -> None:
@@ -333,6 +353,8 @@ class _Run:
         done = step.do if isinstance(step, Mend) else step
         if isinstance(done, _ON_DISK):
             self.removed.append(done)
+        elif done.undo in self.removed:  # made anew
+            self.removed.remove(done.undo)
 
     def _require_endpoints(self, reading: Reading) -> None:
         """A new peer whose endpoint nobody can tell is an error now, not half way through."""
@@ -348,7 +370,7 @@ class _Run:
         wall = None
         if now.guards and now.device.fwmark:
             tool = drift.routing_target(reading.wanted.routing or (), reading.wanted.tables)
-            which = tool.firewall.tool if tool.firewall else _firewall_tool()
+            which = tool.firewall.tool if tool.firewall else firewall.tool()
             wall = steps.AddFirewall(self.name, now.device.fwmark, tuple(now.guards), which)
         return Rebuild(self.name, tuple(sorted(now.routes)), wall)
 
@@ -391,10 +413,7 @@ class _Run:
         if mark:
             found += remark  # the device's own packets must avoid the tunnel before it stands
         if wall_differs and target.firewall is not None:
-            undo = steps.RemoveFirewall(name)
-            self.journal.add(undo)
-            # One that stood is put back by Rebuild, once the addresses are back.
-            found.append(Mend(target.firewall, None if now.guards else undo))
+            found += self._firewall_steps(now, target.firewall)
         needs_source = any(isinstance(s, steps.SetSourceValidMark) for s in wanted.routing)
         missing_rules = drift.missing_rules(now, target)
         if needs_source and missing_rules:
@@ -413,11 +432,16 @@ class _Run:
             found.append(Mend(steps.RemoveFirewall(name)))
         return found if mark else found + remark
 
-
-def _firewall_tool() -> str:
-    from wgtools.quick import firewall
-
-    return firewall.tool()
+    def _firewall_steps(self, now: drift.Live, wall: steps.AddFirewall) -> list[Step]:
+        """One that stood is put back by Rebuild, once the addresses are back."""
+        undo = steps.RemoveFirewall(self.name)
+        self.journal.add(undo)
+        if not now.guards:
+            return [Mend(wall, undo)]
+        if wall.tool != "nft":
+            return [Mend(undo), Mend(wall)]  # iptables has no way to replace
+        extra = [family for family in now.guards if family not in wall.families]
+        return [Mend(wall), *(Mend(DropGuard(self.name, family)) for family in extra)]
 
 
 def _mark_step(name: str, now: int, wanted: int | None) -> list[Step]:

@@ -6,9 +6,8 @@ Looks only, and says what it could not see instead of failing: most of it needs 
 
 from __future__ import annotations
 
-import _socket
+import contextlib
 import os
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Status", "look", "names"]
 
 _SOCKETS = "/var/run/wireguard"
-_CREDENTIALS = struct.Struct("=iII")  # struct ucred of unix(7): pid, uid, gid
 _MODULE = "wgtools.daemon"
 
 
@@ -117,17 +115,34 @@ def engine_of(name: str) -> Engine:
 
 
 def _listener(path: str) -> int:
-    """The process that made the socket; 0 if it cannot be asked."""
-    door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    """The process that holds the socket; 0 if it cannot be seen.
+
+    Not by SO_PEERCRED: that names who called listen(2), and daemons fork afterwards.
+    """
+    links = {f"socket:[{inode}]" for inode in _inodes(os.path.basename(path))}
+    for entry in os.listdir("/proc") if links else ():
+        if entry.isdigit() and links & _open_files(entry):
+            return int(entry)
+    return 0
+
+
+def _inodes(name: str) -> list[str]:
+    """Of the sockets that are bound to this name below a directory called wireguard."""
     try:
-        door.connect(path)
-        # What is not spoken to hangs up by itself.
-        data = door.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS.size)
+        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
+            rows = [line.split() for line in file]
     except OSError:
-        return 0
-    finally:
-        door.close()
-    return int(_CREDENTIALS.unpack(data)[0])
+        return []
+    return [row[6] for row in rows if len(row) > 7 and row[7].endswith(f"/wireguard/{name}")]
+
+
+def _open_files(pid: str) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+    return found
 
 
 def _command(pid: int) -> list[str]:
