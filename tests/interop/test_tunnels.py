@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -220,6 +222,20 @@ def test_link_local_endpoint(pair: Pair) -> None:
     tunnel.up((OURS, OURS))
     assert tunnel.endpoint(a) == f"[{found[0]}%eth0]:{PORT}"
     both_ways(tunnel)
+
+
+def test_peer_cannot_move_into_its_own_tunnel(pair: Pair) -> None:
+    """It moved, and every answer came out of the TUN again to be encrypted once more."""
+    a, b = pair
+    tunnel = Tunnel(a, b)
+    a.daemon(OURS)
+    tunnel.configure(0)
+    keys = f"{tunnel.private[1]}\n{tunnel.public[0]}\n"
+    b.run(sys.executable, str(Path(__file__).with_name("inside_out.py")), str(PORT), stdin=keys)
+    wait_for("the message inside", lambda: tunnel.transfer(a)[0] > 148 + 32 + 80)
+    a.ping(INNER4[1], "-W", "1", count=1)
+    assert tunnel.endpoint(a) == f"192.0.2.2:{PORT}"
+    assert tunnel.transfer(a)[1] < 10_000
 
 
 def test_mark_is_on_what_is_sent(pair: Pair) -> None:
