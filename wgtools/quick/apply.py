@@ -9,8 +9,6 @@ business of whoever is passed as `carry_out`.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 
 from wgtools.errors import WgError
 from wgtools.quick.interrupts import Interrupted, interrupts
@@ -54,6 +52,8 @@ def run(
     its own, so that the terminal's Ctrl-C is ours alone.  Raises CommandFailed with
     `name` in the message (argv[0] if not given: never a whole command line).
     """
+    import subprocess  # 20 ms, and most of the ways down start no program
+
     name = name or os.fsdecode(argv[0])
     inherit = None if data is None else subprocess.PIPE
     try:
@@ -89,6 +89,8 @@ def find_program(name: str) -> str:
 
 def _failure(name: str, status: int) -> CommandFailed:
     if status < 0:
+        import signal
+
         killer = signal.Signals(-status).name
         return CommandFailed(f"{name}: ended by {killer}", exit_code=128 - status)
     return CommandFailed(f"{name}: exit status {status}", exit_code=status)

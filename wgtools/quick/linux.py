@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Links, addresses and routes of Linux: facts and changes, over rtnetlink.
+"""Links, addresses and routes of Linux: facts and changes, in the words of the plans.
 
-The one place that knows pyroute2, which takes 150 ms to load: hence on the first
-question that needs it, and what `down` needs is in quick/rtnetlink.py.  No decisions:
-those are quick/plan.py's.  Errors leave as AccessError with the errno.
+Text on this side, bytes behind: what `up` and `down` need from quick/rtlinks.py and
+quick/rtnetlink.py; for the rarer questions and changes of other verbs there is pyroute2,
+which takes 150 ms to load (docs/decisions/0021).  No decisions: those are
+quick/plan.py's.  Errors leave as AccessError with the errno.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import errno
 import os
 
 from wgtools.errors import AccessError
-from wgtools.quick import rtnetlink
+from wgtools.inet import pton
+from wgtools.quick import rtlinks, rtnetlink
 
 __all__ = ["Netlink", "link_index"]
 
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import Any
 
-_FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
-_KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
+_FAMILIES = (_socket.AF_INET, _socket.AF_INET6)
 _CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
+_ANYWHERE = {_socket.AF_INET: bytes(4), _socket.AF_INET6: bytes(16)}
 
 
 def link_index(name: str) -> int:
@@ -36,45 +38,34 @@ def link_index(name: str) -> int:
         return 0
 
 
-def _told(error: Exception, what: str) -> AccessError:
-    code = int(getattr(error, "code", 0) or getattr(error, "errno", 0) or 0)
-    text = os.strerror(code) if code else str(error)
-    return AccessError(f"{what}: {text}", errno=code)
+def _index(name: str) -> int:
+    index = link_index(name)
+    if not index:
+        raise AccessError(f"link {name}: {os.strerror(errno.ENODEV)}", errno=errno.ENODEV)
+    return index
+
+
+def _text(packed: bytes) -> str:
+    return _socket.inet_ntop(_socket.AF_INET if len(packed) == 4 else _socket.AF_INET6, packed)
 
 
 class Netlink:
-    """rtnetlink, opened on first use.  `close` it."""
+    """The network of this host.  `close` it: pyroute2's socket may have been opened."""
 
     def __init__(self) -> None:
         self._socket: Any = None
-
-    @property
-    def _route(self) -> Any:
-        if self._socket is None:
-            from pyroute2.iproute.linux import IPRoute
-
-            # Strict: the kernel itself filters dumps by table and link, or a router
-            # with a million routes would send them all.
-            self._socket = IPRoute(strict_check=True)
-        return self._socket
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _do(self, what: str, call: Callable[..., Any], *words: Any, **values: Any) -> list[Any]:
-        try:
-            return list(call(*words, **values))
-        except (OSError, _netlink_error()) as error:
-            raise _told(error, what) from error
-
     # Links
 
     def make_wireguard_link(self, name: str) -> bool:
         """True if made; False if the kernel has no WireGuard.  Raises AccessError."""
         try:
-            self._do(f"link {name}", self._route.link, "add", ifname=name, kind="wireguard")
+            rtlinks.make_link(name, "wireguard")
         except AccessError as error:
             if error.errno == errno.EOPNOTSUPP:
                 return False
@@ -82,75 +73,99 @@ class Netlink:
         return True
 
     def delete_link(self, name: str) -> None:
-        rtnetlink.delete_link(self._index(name), name)
+        rtlinks.delete_link(_index(name), name)
 
     def link_up(self, name: str, mtu: int) -> None:
-        what = f"MTU {mtu} of {name}"
-        self._do(what, self._route.link, "set", index=self._index(name), mtu=mtu, state="up")
+        rtlinks.link_up(_index(name), mtu, name)
 
     def mtu(self, index: int) -> int:
-        links = self._do("link", self._route.link, "get", index=index)
-        return int(links[0].get_attr("IFLA_MTU") or 0) if links else 0
-
-    def _index(self, name: str) -> int:
-        index = link_index(name)
-        if not index:
-            raise AccessError(f"link {name}: {os.strerror(errno.ENODEV)}", errno=errno.ENODEV)
-        return index
+        return rtlinks.link_mtu(index)
 
     # Addresses
 
     def add_address(
         self, name: str, address: ipaddress.IPv4Interface | ipaddress.IPv6Interface
     ) -> None:
-        self._do(
-            f"address {address} on {name}",
-            self._route.addr,
-            "add",
-            family=_FAMILIES[address.version],
-            index=self._index(name),
-            address=str(address.ip),
-            prefixlen=address.network.prefixlen,
-        )
+        length = address.network.prefixlen
+        what = f"address {address} on {name}"
+        rtlinks.add_address(address.ip.packed, length, _index(name), what)
 
     def addresses(self, name: str, besides: Collection[str] | None = None) -> list[str]:
         """`IP/LEN` for each address of the link now: IPv4 first, each in kernel order.
 
         With `besides`, those that the kernel made up for itself only if they are in it.
         """
-        index = self._index(name)
         found = []
-        for family in _FAMILIES.values():
-            for entry in self._do("addresses", self._route.get_addr, family=family, index=index):
-                local = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
-                address = f"{local}/{entry['prefixlen']}"
-                if besides is None or address in besides or not _made_up(entry, local):
-                    found.append(address)
+        for packed, length, unasked in rtlinks.addresses(_index(name)):
+            address = f"{_text(packed)}/{length}"
+            made_up = unasked and address.startswith("fe80:")
+            if besides is None or address in besides or not made_up:
+                found.append(address)
         return found
 
     # Routes
 
     def add_routes(self, name: str, routes: Iterable[tuple[str, int]]) -> None:
-        rtnetlink.add_routes(list(routes), self._index(name))
+        rtnetlink.add_routes(list(routes), _index(name))
 
     def connected(self, name: str) -> list[str]:
         """Networks of the main table's routes on this link."""
-        index = self._index(name)
-        found = []
-        for family, number in _FAMILIES.items():
-            for entry in self._routes(number, table=rtnetlink.MAIN, oif=index):
-                anywhere = "0.0.0.0" if family == 4 else "::"
-                found.append(f"{entry.get_attr('RTA_DST') or anywhere}/{entry['dst_len']}")
-        return found
+        index = _index(name)
+        return [
+            f"{_text(route.destination or _ANYWHERE[family])}/{route.length}"
+            for family in _FAMILIES
+            for route in rtlinks.routes(family, rtnetlink.MAIN, index)
+        ]
 
     def table_in_use(self, table: int) -> bool:
-        return any(self._routes(family, table=table) for family in _FAMILIES.values())
+        return any(rtlinks.routes(family, table) for family in _FAMILIES)
 
     def leads_through(self, table: int, name: str) -> bool:
         """Whether the table holds a route through this link."""
         index = link_index(name)
-        families = _FAMILIES.values() if index else ()
-        return any(self._routes(family, table=table, oif=index) for family in families)
+        return bool(index) and any(rtlinks.routes(family, table, index) for family in _FAMILIES)
+
+    def path_mtu(self, address: str) -> int:
+        """MTU on the way to an address: the route's own, else its device's; 0 if no way."""
+        packed = pton(address)
+        try:
+            return self._route_mtu(rtlinks.route_to(packed, "route")) if packed else 0
+        except AccessError:
+            return 0
+
+    def default_mtu(self) -> int:
+        """The same of the first IPv4 default route of the main table."""
+        for route in rtlinks.routes(_socket.AF_INET, rtnetlink.MAIN):
+            if route.length == 0:
+                return self._route_mtu(route)
+        return 0
+
+    def _route_mtu(self, route: rtlinks.Route) -> int:
+        return route.mtu or (self.mtu(route.link) if route.link else 0)
+
+    # With pyroute2
+
+    @property
+    def _route(self) -> Any:
+        if self._socket is None:
+            from pyroute2.iproute.linux import IPRoute
+
+            # Strict: the kernel itself filters dumps by table and link.
+            self._socket = IPRoute(strict_check=True)
+        return self._socket
+
+    def _do(self, what: str, call: Callable[..., Any], *words: Any, **values: Any) -> list[Any]:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            return list(call(*words, **values))
+        except (OSError, NetlinkError) as error:
+            code = int(getattr(error, "code", 0) or getattr(error, "errno", 0) or 0)
+            text = os.strerror(code) if code else str(error)
+            raise AccessError(f"{what}: {text}", errno=code) from error
+
+    def _index(self, name: str) -> int:
+        return _index(name)
 
     def _routes(self, family: int, **narrowed: int) -> list[Any]:
         try:
@@ -168,37 +183,3 @@ class Netlink:
             if fits and not entry["flags"] & _CLONED:
                 keep.append(entry)
         return keep
-
-    def path_mtu(self, address: str) -> int:
-        """MTU on the way to an address: the route's own, else its device's; 0 if no way."""
-        try:
-            routes = self._do(f"route to {address}", self._route.route, "get", dst=address)
-        except AccessError:
-            return 0
-        return self._route_mtu(routes[0]) if routes else 0
-
-    def default_mtu(self) -> int:
-        """The same of the first IPv4 default route of the main table."""
-        for entry in self._routes(_socket.AF_INET, table=rtnetlink.MAIN):
-            if entry["dst_len"] == 0:
-                return self._route_mtu(entry)
-        return 0
-
-    def _route_mtu(self, entry: Any) -> int:
-        metrics = entry.get_attr("RTA_METRICS")
-        fixed = metrics.get_attr("RTAX_MTU") if metrics else None
-        link = entry.get_attr("RTA_OIF")
-        return int(fixed or (self.mtu(link) if link else 0))
-
-
-def _made_up(entry: Any, address: str) -> bool:
-    """Whether an address is a link-local one of the kernel's own making."""
-    origin = entry.get_attr("IFA_PROTO")  # since Linux 5.18
-    return address.startswith("fe80:") and origin in (None, _KERNEL_LINK_LOCAL)
-
-
-def _netlink_error() -> type[Exception]:
-    from pyroute2.netlink.exceptions import NetlinkError
-
-    error: type[Exception] = NetlinkError
-    return error

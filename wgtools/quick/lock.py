@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
 
 from wgtools.errors import WgError
 from wgtools.quick.interrupts import interrupts
@@ -16,31 +15,35 @@ from wgtools.quick.journal import DIRECTORY
 
 __all__ = ["POLICY", "exclusive"]
 
-TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 POLICY = "@policy"  # no interface can be called so (quick/files.py)
 _PATIENCE = 30.0  # seconds; longer than a name takes to resolve once, shorter than a person waits
 _PAUSE = 0.05
 
 
-@contextmanager
-def exclusive(what: str, directory: str = DIRECTORY) -> Iterator[None]:
+class exclusive:  # used as a verb: `with exclusive(name):`
     """Hold the lock called `what`.  Where no lock can be made, go on without one."""
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        handle = os.open(
-            os.path.join(directory, f"{what}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-    except OSError:
-        yield
-        return
-    try:
-        _wait(handle, what)
-        yield
-    finally:
-        os.close(handle)
+
+    def __init__(self, what: str, directory: str = DIRECTORY) -> None:
+        self._what = what
+        self._directory = directory
+        self._handle = -1
+
+    def __enter__(self) -> None:
+        path = os.path.join(self._directory, f"{self._what}.lock")
+        try:
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        try:
+            _wait(self._handle, self._what)
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
 
 
 def _wait(handle: int, what: str) -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The few rtnetlink messages that must be fast: many routes at once, and the way down.
+"""The door to rtnetlink, and what goes through it in numbers: routes and rules.
 
 pyroute2 takes 150 ms to load and 0.45 ms to encode one route: 10,000 routes would be
 4.5 s of `up`, and a `down` that removes one link would be ten times the original's.
-So these are written down here (docs/decisions/0021).  `encode_route` and `decode_rule`
-are pure; the rest is a thin caller.  Layouts: rtnetlink(7), linux/netlink.h,
-linux/rtnetlink.h, linux/fib_rules.h.
+So the few messages are written down here and in quick/rtlinks.py (docs/decisions/0021).
+What is called `encode_*` or `decode_*` is pure; the rest is a thin caller.
+Layouts: rtnetlink(7), linux/netlink.h, linux/rtnetlink.h, linux/fib_rules.h.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ from wgtools.inet import pton
 from wgtools.quick.steps import Rule
 
 __all__ = [
+    "CREATE",
+    "EXCL",
     "MAIN",
     "add_routes",
     "add_rule",
+    "attribute",
     "decode_rule",
-    "delete_link",
     "delete_rule",
+    "dump",
     "encode_route",
     "encode_rule",
+    "request",
     "rules",
+    "word",
 ]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
@@ -40,15 +45,15 @@ _COMPAT_TABLE = 252  # RT_TABLE_COMPAT: the real number is in an attribute
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ROUTE = struct.Struct("=8BI")  # rtmsg
 _RULE = struct.Struct("=8BI")  # fib_rule_hdr
-_LINK = struct.Struct("=BxHiII")  # ifinfomsg
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
 _WORD = struct.Struct("=HHI")  # an attribute of 32 bits
 _ERROR = struct.Struct("=i")
 
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_RTM_DELLINK, _RTM_NEWROUTE = 17, 24
+_RTM_NEWROUTE = 24
 _RTM_NEWRULE, _RTM_DELRULE, _RTM_GETRULE = 32, 33, 34
-_REQUEST, _ACK, _DUMP, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
+_REQUEST, _ACK, _DUMP, EXCL, CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
+_SOL_NETLINK, _STRICT_CHECK = 270, 12  # NETLINK_GET_STRICT_CHK
 _RTA_DST, _RTA_OIF, _RTA_TABLE = 1, 4, 15
 _PROTOCOL_BOOT, _SCOPE_LINK, _SCOPE_UNIVERSE, _UNICAST = 3, 253, 0, 1
 
@@ -74,6 +79,13 @@ class _Door:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def filter_strictly(self) -> None:
+        """Have the kernel filter dumps, or a router's million routes would all come."""
+        try:
+            self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+        except OSError:
+            return  # before Linux 4.20: whoever asks filters again
 
     def send(self, data: bytes) -> None:
         """Raises AccessError."""
@@ -105,6 +117,16 @@ def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body
 
 
+def attribute(kind: int, data: bytes) -> bytes:
+    """One rtattr, padded to four bytes."""
+    return _ATTRIBUTE.pack(4 + len(data), kind) + data + b"\0" * (-len(data) & 3)
+
+
+def word(kind: int, value: int) -> bytes:
+    """One rtattr of 32 bits."""
+    return _WORD.pack(8, kind, value)
+
+
 def _refused(what: str, code: int) -> AccessError:
     return AccessError(f"{what}: {os.strerror(code)}", errno=code)
 
@@ -113,21 +135,40 @@ def _code(body: bytes) -> int:
     return -int(_ERROR.unpack_from(body)[0])
 
 
-def _request(kind: int, body: bytes, what: str, flags: int = 0) -> None:
-    """One message and its acknowledgement.  Raises AccessError."""
+def request(kind: int, body: bytes, what: str, flags: int = 0, *, wanted: int = 0) -> bytes:
+    """One message; the body of the answer of the type `wanted`, else the acknowledgement.
+
+    Raises AccessError with `what` in its message.
+    """
+    flags |= _REQUEST if wanted else _REQUEST | _ACK
     with _Door() as door:
-        door.send(_message(kind, _REQUEST | _ACK | flags, 0, body))
+        door.send(_message(kind, flags, 0, body))
         for answer, _, rest in door.messages():
             if answer == _NLMSG_ERROR:
                 code = _code(rest)
                 if code:
                     raise _refused(what, code)
-                return
+                return b""
+            if answer == wanted:
+                return rest
+    return b""
 
 
-def delete_link(index: int, name: str) -> None:
-    body = _LINK.pack(_socket.AF_UNSPEC, 0, index, 0, 0)
-    _request(_RTM_DELLINK, body, f"link {name}")
+def dump(kind: int, wanted: int, body: bytes, what: str) -> list[bytes]:
+    """The bodies of all messages that answer a question for a list.  Raises AccessError."""
+    found: list[bytes] = []
+    with _Door() as door:
+        door.filter_strictly()
+        door.send(_message(kind, _REQUEST | _DUMP, 0, body))
+        for answer, _, rest in door.messages():
+            if answer == wanted:
+                found.append(rest)
+            elif answer in (_NLMSG_DONE, _NLMSG_ERROR):
+                code = _code(rest) if len(rest) >= _ERROR.size else 0
+                if code > 0:  # also at the end: what was found by then is not all
+                    raise _refused(what, code)
+                break
+    return found
 
 
 # Routes
@@ -154,7 +195,7 @@ def encode_route(network: str, link: int, table: int, sequence: int, *, ack: boo
     if int(length):
         body += _ATTRIBUTE.pack(4 + len(packed), _RTA_DST) + packed
     body += _WORD.pack(8, _RTA_OIF, link) + _WORD.pack(8, _RTA_TABLE, table)
-    flags = _REQUEST | _CREATE | _EXCL | (_ACK if ack else 0)
+    flags = _REQUEST | CREATE | EXCL | (_ACK if ack else 0)
     return _message(_RTM_NEWROUTE, flags, sequence, body)
 
 
@@ -213,12 +254,12 @@ def encode_rule(rule: Rule) -> bytes:
 
 
 def add_rule(rule: Rule) -> None:
-    _request(_RTM_NEWRULE, encode_rule(rule), f"rule {rule.words}", _CREATE | _EXCL)
+    request(_RTM_NEWRULE, encode_rule(rule), f"rule {rule.words}", CREATE | EXCL)
 
 
 def delete_rule(rule: Rule) -> None:
     """Raises AccessError, with ENOENT when there is no such rule."""
-    _request(_RTM_DELRULE, encode_rule(rule), f"rule {rule.words}")
+    request(_RTM_DELRULE, encode_rule(rule), f"rule {rule.words}")
 
 
 def decode_rule(body: bytes, family: int) -> tuple[int, Rule | None]:
@@ -261,18 +302,10 @@ def rules() -> tuple[list[Rule], dict[int, list[int]]]:
 
 
 def _dump_rules(family: int) -> list[bytes]:
-    request = _RULE.pack(_FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
-    found = []
-    with _Door() as door:
-        door.send(_message(_RTM_GETRULE, _REQUEST | _DUMP, 0, request))
-        for kind, _, body in door.messages():
-            if kind == _RTM_NEWRULE:
-                found.append(body)
-            elif kind == _NLMSG_DONE:
-                break
-            elif kind == _NLMSG_ERROR:
-                code = _code(body)
-                if code in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
-                    break  # a kernel without that family, or without policy routing
-                raise _refused("rules", code)
-    return found
+    body = _RULE.pack(_FAMILIES[family], 0, 0, 0, 0, 0, 0, 0, 0)
+    try:
+        return dump(_RTM_GETRULE, _RTM_NEWRULE, body, "rules")
+    except AccessError as error:
+        if error.errno in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):
+            return []  # a kernel without that family, or without policy routing
+        raise

@@ -167,7 +167,7 @@ def test_run_feeds_and_captures() -> None:
 def test_interrupts_raise_once_and_not_behind_a_shield() -> None:
     interrupts = Interrupts()
     interrupts.check()
-    interrupts._note(15, None)
+    interrupts.note(15, None)
     with interrupts.shielded():
         interrupts.check()
     with pytest.raises(Interrupted) as caught:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from wgtools.errors import WgError
 from wgtools.quick.apply import find_program
-from wgtools.quick.dns import resolvconf, resolved, resolvfile
 
 __all__ = [
     "VARIABLE",
@@ -26,9 +25,18 @@ __all__ = [
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Protocol
 
     from wgtools.quick.steps import RemoveDNS, SetDNS
+
+    class Door(Protocol):
+        """What each of the three modules has."""
+
+        def add(self, name: str, servers: Sequence[str], domains: Sequence[str]) -> None: ...
+
+        def remove(self, name: str) -> None: ...
+
 
 VARIABLE = "WG_QUICK_DNS"
 _METHODS = ("resolved", "resolvconf", "file", "none")
@@ -42,6 +50,8 @@ def choose(environ: Mapping[str, str]) -> str:
             hint = f"write one of {', '.join(_METHODS)}, or unset {VARIABLE}"
             raise WgError(f"{VARIABLE}: `{forced}' is no way to set DNS", hint=hint)
         return forced
+    from wgtools.quick.dns import resolved
+
     if resolved.in_charge():
         return "resolved"
     return "resolvconf" if find_program("resolvconf") else "file"
@@ -64,28 +74,41 @@ def remark(method: str, servers: tuple[str, ...], domains: tuple[str, ...]) -> W
 
 def left_behind(name: str) -> bool:
     """Whether words of this interface outlived it, a reboot even."""
+    from wgtools.quick.dns import resolvfile
+
     return resolvfile.holds(name)
 
 
 def entry_name(name: str, method: str) -> str:
     """Under which name this way keeps our words."""
-    return resolvconf.entry_name(name) if method == "resolvconf" else name
+    if method != "resolvconf":
+        return name
+    from wgtools.quick.dns import resolvconf
+
+    return resolvconf.entry_name(name)
 
 
 def current_servers(name: str) -> list[str]:
     """The servers in force for us if resolvconf knows them; [] if it does not."""
     if not find_program("resolvconf"):
         return []
+    from wgtools.quick.dns import resolvconf
+
     return resolvconf.current_servers(resolvconf.entry_name(name))
 
 
 def add(step: SetDNS) -> None:
     """Raises WgError; NotInForce where there is nobody to tell."""
-    door = {"resolved": resolved, "file": resolvfile}.get(step.method, resolvconf)
-    door.add(step.entry, step.servers, step.domains)
+    _door(step.method).add(step.entry, step.servers, step.domains)
 
 
 def remove(step: RemoveDNS) -> None:
     """Raises WgError.  Nothing there is no error."""
-    door = {"resolved": resolved, "file": resolvfile}.get(step.method, resolvconf)
-    door.remove(step.entry)
+    _door(step.method).remove(step.entry)
+
+
+def _door(method: str) -> Door:
+    """Loaded when asked for: each is as much as the rest of `down`."""
+    module = {"resolved": "resolved", "file": "resolvfile"}.get(method, "resolvconf")
+    door: Door = __import__(f"{__name__}.{module}", fromlist=[module])
+    return door

@@ -44,21 +44,21 @@ def entry_name(name: str) -> str:
         return prefix(file.read()) + name
 
 
-def add(entry: str, servers: Iterable[str], domains: Iterable[str]) -> None:
+def add(name: str, servers: Iterable[str], domains: Iterable[str]) -> None:
     text = "".join(f"nameserver {server}\n" for server in servers)
     if words := " ".join(domains):
         text += f"search {words}\n"
     data = text.encode("utf-8", "surrogateescape")
     try:
-        run(["resolvconf", "-a", entry, "-m", "0", "-x"], data=data)
+        run(["resolvconf", "-a", name, "-m", "0", "-x"], data=data)
     except CommandFailed as error:
         if error.exit_code == NOT_FOUND:
             raise NotInForce(_NOBODY, hint=_NEEDS, exit_code=NOT_FOUND) from error
         raise
 
 
-def remove(entry: str) -> None:
-    run(["resolvconf", "-d", entry, "-f"], data=b"")
+def remove(name: str) -> None:
+    run(["resolvconf", "-d", name, "-f"], data=b"")
 
 
 def current_servers(entry: str) -> list[str]:

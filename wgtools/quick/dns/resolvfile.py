@@ -10,7 +10,6 @@ which the next run completes what a crash cut short.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
@@ -163,9 +162,11 @@ def _write(path: str, data: bytes | None) -> None:
 
 def _write_in_place(target: str, data: bytes) -> None:
     copy = _copy_of(target)
-    with contextlib.suppress(OSError):  # no /run to write to: less safe, not impossible
+    try:
         os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
         files.replace(copy, data)
+    except OSError:
+        copy = ""  # no /run to write to: less safe, not impossible
     handle = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.pwrite(handle, data, 0)
@@ -173,7 +174,7 @@ def _write_in_place(target: str, data: bytes) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    with contextlib.suppress(OSError):
+    if copy:
         os.unlink(copy)
 
 
