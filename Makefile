@@ -23,6 +23,7 @@ fuzz: $(VENV)/ready
 install:
 	$(PYTHON) -m pip install --no-deps --ignore-installed --root-user-action=ignore \
 	    --root "$(DESTDIR)/" --prefix "$(PREFIX)" .
+	$(PYTHON) .ci/isolate "$(DESTDIR)" "$(PREFIX)"
 
 $(VENV)/ready: pyproject.toml .ci/venv
 	@PYTHON="$(PYTHON)" .ci/venv "$(VENV)"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The wheel holds both import packages and its commands run from a clean environment."""
 
+import os
 import subprocess
 import sys
 import venv
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from wgtools.quick import engines
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,3 +71,78 @@ def test_make_install_honours_destdir_and_prefix(tmp_path: Path) -> None:
         "wg-quick",
         "wgtools-engine",
     }
+
+
+INTRUDER = "import sys\nsys.stderr.write('a user came in')\n"
+
+
+def test_installed_commands_load_nothing_of_the_users(tmp_path: Path) -> None:
+    prefix = tmp_path / "opt wg"  # no Python looks there
+    run("make", "-C", ROOT, "install", f"PREFIX={prefix}", f"PYTHON={sys.executable}")
+    (tmp_path / "sitecustomize.py").write_text(INTRUDER)
+    (tmp_path / "wgtools.py").write_text(INTRUDER)
+    for command in ("wg", "wg-quick", "wgtools-engine"):
+        done = subprocess.run(
+            [prefix / "bin" / command, "--help"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            cwd=tmp_path,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "sage: " in done.stdout + done.stderr
+        assert "a user came in" not in done.stderr
+    # The one that was installed, though this environment has another.
+    (where,) = prefix.glob("lib/*/site-packages/wgtools/__init__.py")
+    with where.open("a") as file:
+        file.write("__version__ = 'of PREFIX'\n")
+    assert b"wgtoolsof PREFIX" in run(prefix / "bin/wg", "--version")
+
+
+SUDO = """\
+#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+FIRST = """\
+import os, sys
+from wgtools.cli.wg_quick import main
+os.getuid = lambda: 1
+sys.argv[0] = sys.argv[1]
+del sys.argv[1]
+main()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="what sudo runs asks again whether it is root")
+@pytest.mark.parametrize("kind", ["installed", "checkout"])
+def test_what_sudo_runs_loads_nothing_of_the_users(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+    (tmp_path / "sitecustomize.py").write_text("open('here', 'a').write('x')\n")
+    # The second knows nothing of this environment: PYTHONPATH alone tells it where we are.
+    base = Path(sys.base_prefix, "bin", f"python3.{sys.version_info[1]}")
+    script = Path(sys.executable).parent / "wg-quick"
+    done = subprocess.run(
+        [sys.executable if kind == "installed" else base, "-c", FIRST, script, "up", "nosuch9"],
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'backends'}:{tmp_path}",
+        },
+        cwd=tmp_path,
+        check=False,
+    )
+    assert "wg-quick: `/etc/wireguard/nosuch9.conf' does not exist" in done.stderr
+    assert (tmp_path / "here").read_text() == "x"  # the first process; not the second
+
+
+def test_the_engine_is_started_isolated() -> None:
+    argv, shown = engines.userspace_command({})
+    assert argv[1] == "-I"
+    done = subprocess.run([*argv, "--help"], capture_output=True, text=True, check=False, cwd="/")
+    assert (done.returncode, shown) == (0, "wgtools-engine")
+    assert "sage: wgtools-engine" in done.stdout + done.stderr

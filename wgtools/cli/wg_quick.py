@@ -140,9 +140,12 @@ def _write_out(data: bytes) -> None:
 
 def _elevate(program: str, *words: str) -> int:
     """Become `sudo` running this same command; returns only if there is none."""
+    from wgtools.quick import interpreter
+
     prompt = f"{program} must be run as root. Please enter the password for %u to continue: "
     script = os.path.abspath(sys.argv[0])
-    argv = ["sudo", "-p", prompt, "--", sys.executable, "--", script, *words]
+    again = interpreter.script(script, "wgtools.cli.wg_quick")
+    argv = ["sudo", "-p", prompt, "--", *again, *words]
     try:
         os.execvp("sudo", [os.fsencode(part) for part in argv])
     except OSError as error:

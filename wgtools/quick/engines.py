@@ -11,9 +11,9 @@ itself once `/var/run/wireguard/NAME.sock` answers.
 from __future__ import annotations
 
 import os
-import sys
 
 from wgtools.errors import WgError
+from wgtools.quick import interpreter
 from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
 
 __all__ = [
@@ -82,9 +82,8 @@ def userspace_command(environ: Mapping[str, str]) -> tuple[list[str], str]:
     named = by_engine or ("" if chosen == EMBEDDED else environ.get(VARIABLE, ""))
     if named:
         return [named], named
-    # The interpreter we run in, not PATH, knows where we are; -P keeps the current
-    # directory, anybody's, off root's import path.
-    return [sys.executable, "-P", "-m", "wgtools.daemon"], "wgtools-engine"
+    shown = "wgtools-engine"
+    return interpreter.module("wgtools.daemon.__main__", shown), shown
 
 
 def start_userspace(

@@ -92,7 +92,7 @@ def test_route_message_needs_a_network() -> None:
 
 def test_userspace_program() -> None:
     argv, shown = engines.userspace_command({})
-    assert argv[1:] == ["-P", "-m", "wgtools.daemon"]
+    assert argv[1] == "-I"
     assert shown == "wgtools-engine"
     assert engines.userspace_command({engines.VARIABLE: ""})[1] == "wgtools-engine"
     assert engines.userspace_command({engines.VARIABLE: "boringtun"}) == (
