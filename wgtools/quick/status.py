@@ -58,13 +58,13 @@ def names() -> list[str]:
 
 
 def _journals() -> list[str]:
-    ending = f"@{namespace()}.json"
     try:
         entries = sorted(os.listdir(DIRECTORY))
     except OSError:
         return []
-    cut = [entry.removesuffix(ending) for entry in entries if entry.endswith(ending)]
-    return [name for name in cut if files.is_name(name) and Journal(name).undos]
+    parts = [entry.partition("@") for entry in entries]
+    here = [name for name, _, rest in parts if rest.partition(".")[0] == str(namespace())]
+    return [name for name in here if files.is_name(name) and Journal(name).undos]
 
 
 def look(name: str) -> Status:

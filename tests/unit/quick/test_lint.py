@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The linter: what it says, where it points, and what it never shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from wgtools.crypto.x25519 import public_key
+from wgtools.keys import Key
+from wgtools.quick import lint, shellwords
+from wgtools.quick.lint import ERROR, NOTE, WARNING, Surroundings
+
+PRIVATE = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs="
+PEER = "wHVFptYnJNd5Pqc5/D5UGhPeJBZQd/F5i+tcO6EL5cc="
+OTHER = "UDc3AK8HHT1Rvvc4Pv0IVA8ov08NH7M6hHBeR3C0w0M="
+HEAD = f"[Interface]\nPrivateKey = {PRIVATE}\nAddress = 10.0.0.1/24\nListenPort = 51820\n"
+ONE = f"[Peer]\nPublicKey = {PEER}\nAllowedIPs = 10.5.0.0/16\nEndpoint = 198.51.100.1:51820\n"
+TWO = f"[Peer]\nPublicKey = {OTHER}\nAllowedIPs = 10.6.0.0/16\n"
+AROUND = Surroundings(
+    tables={"main": 254},
+    bad_hook=lambda text: text == "if then",
+    is_program=lambda word: word in ("iptables", "/usr/bin/logger"),
+    public_key=lambda key: Key(public_key(bytes(key))),
+)
+Found = tuple[str, str, int, int]
+
+
+def found(text: str, around: Surroundings = AROUND) -> list[Found]:
+    some = lint.lint(text.encode(), "wg0.conf", around)
+    return [(f.severity, f.code, f.line, f.column) for f in some]
+
+
+def test_a_good_file_has_nothing_to_complain_of() -> None:
+    assert found(HEAD + "PostUp = iptables -A FORWARD -i %i -j ACCEPT\n" + ONE + TWO) == []
+
+
+OWN = Key(public_key(bytes(Key.from_base64(PRIVATE.encode())))).base64()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HEAD + ONE + ONE.replace("5.0", "6.0"), (ERROR, "key-reused", 10, 13)),
+        (HEAD + ONE.replace(PEER, OWN), (ERROR, "own-key", 6, 13)),
+        (
+            HEAD + ONE + f"PresharedKey = {OTHER}\n" + TWO + f"PresharedKey = {OTHER}\n",
+            (WARNING, "key-reused", 13, 16),
+        ),
+        (HEAD + ONE + f"PresharedKey = {PRIVATE}\n", (ERROR, "key-reused", 9, 16)),
+        (HEAD + ONE + TWO.replace("10.6", "10.5"), (WARNING, "overlap", 11, 14)),
+        (HEAD + ONE + TWO.replace("10.6.0.0/16", "10.5.7.0/24"), (NOTE, "overlap", 11, 14)),
+        (HEAD + ONE.replace("198.51.100.1", "10.5.0.9"), (WARNING, "endpoint-inside", 8, 12)),
+        (HEAD + ONE.replace("198.51.100.1", "10.0.0.9"), (WARNING, "endpoint-inside", 8, 12)),
+        (HEAD + ONE.replace("10.5.0.0/16", "fd00::/8, 10.5.0.1/16"), (WARNING, "host-bits", 7, 24)),
+        (HEAD.replace("0.0.1/24", "0.0.0/24") + ONE, (WARNING, "host-bits", 3, 11)),
+        (HEAD.replace("\nL", ", 10.0.0.1/24\nL") + ONE, (ERROR, "repeated", 3, 24)),
+        (HEAD + "ListenPort = 51821\n" + ONE, (WARNING, "repeated", 5, 14)),
+        (HEAD.replace("51820", "70000") + ONE, (ERROR, "syntax", 4, 14)),
+        (HEAD + "MTU = 67\n" + ONE, (ERROR, "syntax", 5, 7)),
+        (HEAD + "DNS = 10.0.0.300\n" + ONE, (WARNING, "setting", 5, 7)),
+        (HEAD + "PostUp = if then\n" + ONE, (ERROR, "syntax", 5, 10)),
+        (HEAD + "PostUp = a=1; /no/such x\n" + ONE, (WARNING, "hook", 5, 15)),
+        (HEAD + "AdressX = 1\n" + ONE, (ERROR, "unknown-key", 5, 1)),
+        (HEAD + "[Pear]\n" + ONE, (ERROR, "unknown-section", 5, 1)),
+        (HEAD + "Address\n" + ONE, (ERROR, "syntax", 5, 1)),
+        (HEAD + "[Peer]\nAllowedIPs = 10.5.0.0/16\n", (ERROR, "missing-key", 5, 1)),
+        (HEAD.replace("PrivateKey", "#") + ONE, (WARNING, "missing-key", 1, 1)),
+        (HEAD + ONE.replace("AllowedIPs", "#"), (WARNING, "missing-allowed-ips", 5, 1)),
+        (HEAD.replace("ListenPort", "#") + TWO, (WARNING, "unreachable", 5, 1)),
+        (ONE, (WARNING, "no-section", 0, 0)),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_each_rule_points_at_its_place(text: str, expected: Found) -> None:
+    assert expected in found(text)
+
+
+def test_a_full_tunnel_may_hold_its_endpoint() -> None:
+    assert found(HEAD + ONE.replace("10.5.0.0/16", "0.0.0.0/0, ::/0")) == []
+
+
+def test_hooks_may_set_the_private_key() -> None:
+    text = HEAD.replace(f"PrivateKey = {PRIVATE}", "PostUp = /usr/bin/logger private-key")
+    assert found(text + ONE) == []
+
+
+def test_world_readable() -> None:
+    around = Surroundings(is_program=lambda _: True, world_accessible=True)
+    assert found(HEAD + ONE, around) == [(WARNING, "world-readable", 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("AlowedIPs = 10.0.0.0/8", "AllowedIPs"),
+        ("Adress = 10.0.0.1/24", "Address"),
+        ("PublicKey = x", "belongs under [Peer]"),
+    ],
+)
+def test_did_you_mean(line: str, hint: str) -> None:
+    (remark,) = lint.lint((HEAD + line + "\n" + ONE).encode(), "wg0.conf", AROUND)
+    assert hint in remark.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"PrivateKey = {PRIVATE[:-2]}",
+        f"PrivateKey = {PRIVATE}x",
+        f"PrivatKey = {PRIVATE}",
+        f"PresharedKey={PRIVATE}",
+        PRIVATE,
+        f"PublicKey = {PRIVATE[:-1]}",
+        f"# {PRIVATE}",
+        f"PostUp = wg set %i private-key <(echo {PRIVATE})",
+        f"AllowedIPs = {PRIVATE}",
+        f"Endpoint = {PRIVATE}",
+    ],
+)
+def test_no_key_is_ever_shown(line: str) -> None:
+    text = f"[Interface]\n{line}\n[Peer]\n{line}\n".encode()
+    shown = repr(lint.lint(text, "wg0.conf", AROUND))
+    shown += "".join(lint.excerpt(text, number) for number in range(1, 6))
+    assert PRIVATE[:20] not in shown
+
+
+def test_excerpts_keep_their_columns() -> None:
+    text = b"Address\t= 10.0.0.1/33 # \x1b[31mred"
+    assert lint.excerpt(text, 1) == "Address = 10.0.0.1/33 # ?[31mred"
+    assert lint.excerpt(text, 2) == ""
+
+
+def test_any_bytes_are_survived() -> None:
+    for data in (b"", b"\xff\xfe=\0[", b"[Interface\n=", b"[Peer]\nPublicKey=\xe9\nAllowedIPs=,,"):
+        lint.lint(data, "wg0.conf", AROUND)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("iptables -A x; /opt/a b && c | d", ["iptables", "/opt/a", "c", "d"]),
+        ("A=1 B=2 prog x=y", ["prog"]),
+        ("echo hi > /tmp/x", []),
+        ("if [ -e /x ]; then prog; fi", ["prog"]),
+        ("for i in a b; do prog; done", []),
+        ("$PROG x; `which x` y", []),
+        ('"un closed', []),
+        ("! prog & (sub)", ["prog", "sub"]),
+        ("cat < file 2>&1", ["cat"]),
+        ("prog # comment; other", ["prog"]),
+    ],
+)
+def test_programs_of_a_shell_line(line: str, words: list[str]) -> None:
+    assert [word for word, _ in shellwords.programs(line)] == words
