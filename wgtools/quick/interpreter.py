@@ -19,7 +19,7 @@ import sys
 _, places, name, *sys.argv = sys.argv
 at = next((i for i, p in enumerate(sys.path) if p.endswith("-packages")), len(sys.path))
 sys.path[at:at] = places.split(":")
-sys.exit(__import__(name, fromlist=["main"]).main())"""
+raise SystemExit(__import__(name, fromlist=["main"]).main())"""
 
 
 def module(name: str, called: str) -> list[str]:
