@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import EPROTONOSUPPORT
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wgtools.errors import AccessError
@@ -55,7 +55,6 @@ changes = st.builds(
 )
 
 
-@settings(deadline=None)  # how long one takes depends on who else is at work here
 @given(st.lists(changes, min_size=1, max_size=4), st.sampled_from([600, 4096, 32768]))
 def test_over_netlink_a_change_means_what_it_means_in_memory(
     steps: list[DeviceChange], message_size: int

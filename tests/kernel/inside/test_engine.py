@@ -1,95 +1,136 @@
 # SPDX-License-Identifier: MIT
-"""Our engine and the kernel's WireGuard as peers of each other, in two namespaces."""
+"""Our engine and the kernel's WireGuard as peers of each other: whoever speaks first, over
+new sessions, and from new addresses.  Always with a preshared key."""
 
 from __future__ import annotations
 
-import base64
-import os
-import subprocess
+import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-BIN = Path(sys.executable).parent
-ENGINE, KERNEL = "engine", "kernel"  # the namespaces
-PRESHARED = base64.b64encode(b"\7" * 32).decode()
-PATIENCE = 30.0  # an emulated machine is slow
+from tests.interop import compressed_engine
+from tests.kernel.inside.tunnel import ENGINE, KERNEL, PATIENCE, Tunnel, until
+
+SPEED = 30  # of the engine's clock: Rekey-After-Time is four seconds
 
 
-def run(*words: str, given: str | None = None) -> str:
-    done = subprocess.run(words, input=given, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (words, done.stdout, done.stderr)
-    return done.stdout.strip()
+@pytest.fixture(scope="module")
+def tunnel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tunnel]:
+    made = Tunnel(tmp_path_factory.mktemp("tunnel"))
+    yield made
+    made.close()
 
 
-def there(namespace: str, *words: str) -> str:
-    return run("ip", "netns", "exec", namespace, *words)
-
-
-@pytest.fixture
-def tunnel(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
-    """wg0 on both sides of a veth; the underlay's family is the parameter."""
-    addresses = {ENGINE: "192.0.2.1", KERNEL: "192.0.2.2"}
-    if request.param == 6:
-        addresses = {ENGINE: "2001:db8::1", KERNEL: "2001:db8::2"}
-    for name in (ENGINE, KERNEL):
-        run("ip", "netns", "add", name)
-    run("ip", "link", "add", "u", "netns", ENGINE, "type", "veth", "peer", "u", "netns", KERNEL)
-    for name, address in addresses.items():
-        there(name, "ip", "link", "set", "lo", "up")
-        there(name, "ip", "link", "set", "u", "up")
-        flags = ["nodad"] if request.param == 6 else []
-        there(name, "ip", "address", "add", f"{address}/{120 if flags else 24}", "dev", "u", *flags)
-    process = subprocess.Popen(
-        ["ip", "netns", "exec", ENGINE, str(BIN / "wgtools-engine"), "-f", "wg0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    there(KERNEL, "ip", "link", "add", "wg0", "type", "wireguard")
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while not os.path.exists("/var/run/wireguard/wg0.sock"):
-            assert process.poll() is None, "the engine ended at once"
-            assert time.monotonic() < deadline, "the engine does not listen"
-            time.sleep(0.1)
-        configure(tmp_path, addresses)
-        yield
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
-        for name in (ENGINE, KERNEL):
-            run("ip", "netns", "delete", name)
-
-
-def configure(place: Path, addresses: dict[str, str]) -> None:
-    private = {name: run("wg", "genkey") for name in addresses}
-    public = {name: run("wg", "pubkey", given=key) for name, key in private.items()}
-    for number, (name, other) in enumerate(((ENGINE, KERNEL), (KERNEL, ENGINE)), 1):
-        host = addresses[other]
-        (place / name).write_text(
-            f"[Interface]\nPrivateKey = {private[name]}\nListenPort = 51820\n"
-            f"[Peer]\nPublicKey = {public[other]}\nPresharedKey = {PRESHARED}\n"
-            f"Endpoint = {f'[{host}]' if ':' in host else host}:51820\n"
-            "AllowedIPs = 10.9.0.0/24, fd09::/64\n"
-        )
-        (place / name).chmod(0o600)
-        # The engine's socket has this name too; the kernel's device has no socket, so
-        # whoever configures it must not see that directory.
-        hidden = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /var/run && exec "$@"', "sh"]
-        tool = [str(BIN / "wg"), "setconf", "wg0", str(place / name)]
-        there(name, *(hidden if name == KERNEL else []), *tool)
-        there(name, "ip", "address", "add", f"10.9.0.{number}/24", "dev", "wg0")
-        there(name, "ip", "address", "add", f"fd09::{number}/64", "dev", "wg0", "nodad")
-        there(name, "ip", "link", "set", "wg0", "up")
-
-
-@pytest.mark.parametrize("tunnel", [4, 6], indirect=True, ids=["ipv4", "ipv6"])
+@pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("first", [ENGINE, KERNEL])
-@pytest.mark.usefixtures("tunnel")
-def test_either_may_speak_first(first: str) -> None:
-    far = 2 if first == ENGINE else 1
-    there(first, "ping", "-c", "3", "-i", "0.2", "-W", "20", f"10.9.0.{far}")
-    there(first, "ping", "-c", "3", "-i", "0.2", "-W", "20", "-s", "1300", f"fd09::{far}")
+def test_either_may_speak_first(tunnel: Tunnel, first: str, family: int) -> None:
+    tunnel.configure(first, family)
+    here, far = sorted(tunnel.sides.values(), key=lambda side: side is not tunnel.sides[first])
+    assert far.endpoint() == "(none)"
+    here.ping(far.inner[4])
+    here.ping(far.inner[6], size=1300)
+    assert far.endpoint() in (f"{here.under[4]}:51820", f"[{here.under[6]}]:51820")
+    assert (":" in here.under[family]) == far.endpoint().startswith("[")
+    assert abs(here.handshake() - far.handshake()) <= 1
+    far.ping(here.inner[4])
+
+
+@pytest.mark.parametrize("who", [ENGINE, KERNEL])
+def test_either_may_roam(tunnel: Tunnel, who: str) -> None:
+    """To another address, another port and another family, within one session."""
+    tunnel.configure(who)
+    here, far = sorted(tunnel.sides.values(), key=lambda side: side is not tunnel.sides[who])
+    here.ping(far.inner[4])
+    session = far.handshake()
+    old, new = f"{here.under[4]}/24 dev under", "192.0.2.77/24 dev under"
+    here.script(f"ip address delete {old}; ip address add {new}")
+    try:
+        here.ping(far.inner[4])
+        assert far.endpoint() == "192.0.2.77:51820"
+        here.run("wg", "set", "wg0", "listen-port", "4321")
+        here.ping(far.inner[6])
+        assert far.endpoint() == "192.0.2.77:4321"
+        here.run(
+            *("wg", "set", "wg0", "peer", far.public),
+            *("endpoint", f"[{far.under[6]}]:51820"),
+        )
+        here.ping(far.inner[4])
+        assert far.endpoint() == f"[{here.under[6]}]:4321"
+        far.ping(here.inner[4])
+        assert far.handshake() == session
+    finally:
+        here.script(f"ip address delete {new}; ip address add {old}")
+
+
+def test_new_sessions_under_traffic_lose_nothing(tmp_path: Path) -> None:
+    """The engine's clock runs faster, so it renews; the kernel answers in its own time."""
+    tunnel = Tunnel(tmp_path, [sys.executable, "-B", compressed_engine.__file__, str(SPEED), "wg0"])
+    try:
+        tunnel.configure(ENGINE)
+        tunnel.engine.ping(tunnel.kernel.inner[4])
+        first = tunnel.kernel.handshake()
+        log = tmp_path / "ping"
+        words = ["ping", "-n", "-c", "60", "-i", "0.2", "-W", "10", tunnel.kernel.inner[4]]
+        assert tunnel.engine.start(*words, log=log).wait(4 * PATIENCE) == 0
+        assert "60 received" in log.read_text()
+        # 12 seconds are 360: two sessions more, at the least
+        assert tunnel.log.read_text().count("Handshake completed") >= 3
+        assert tunnel.kernel.handshake() - first >= 7
+    finally:
+        tunnel.close()
+
+
+def test_an_interface_that_was_down_begins_anew(tunnel: Tunnel) -> None:
+    tunnel.configure(KERNEL)
+    tunnel.kernel.ping(tunnel.engine.inner[4])
+    before = tunnel.log.read_text().count("Handshake completed")
+    for side, far in ((tunnel.kernel, tunnel.engine), (tunnel.engine, tunnel.kernel)):
+        side.run("ip", "link", "set", "wg0", "down")
+        if side is tunnel.engine:  # else down and up in a breath may go unnoticed
+            until(lambda: "Interface down" in tunnel.log.read_text(), "down went unnoticed")
+        side.run("ip", "link", "set", "wg0", "up")
+        side.run("ip", "address", "replace", f"{side.inner[6]}/64", "dev", "wg0", "nodad")
+        side.ping(far.inner[4])
+        far.ping(side.inner[6])
+    assert tunnel.log.read_text().count("Handshake completed") - before == 2
+
+
+class Aging:
+    """A tunnel that carries something all the time; its session is the kernel's doing."""
+
+    COUNT = 128  # seconds; Rekey-After-Time is 120
+
+    def __init__(self, place: Path) -> None:
+        self.tunnel = Tunnel(place)
+        self.tunnel.configure(KERNEL)
+        self.tunnel.kernel.ping(self.tunnel.engine.inner[4])
+        self.session = self.tunnel.kernel.handshake()
+        self.said = place / "ping"
+        words = ["ping", "-n", "-c", str(self.COUNT), "-W", "10", self.tunnel.engine.inner[4]]
+        self.ping = self.tunnel.kernel.start(*words, log=self.said)
+
+
+@pytest.fixture(scope="session")
+def aging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aging]:
+    made = Aging(tmp_path_factory.mktemp("aging"))
+    yield made
+    made.ping.kill()
+    made.ping.wait()
+    made.tunnel.close()
+
+
+def test_a_session_of_the_kernels_begins(aging: Aging) -> None:
+    """First of all tests (conftest.py); the next is the last, when its time has come."""
+    until(lambda: "time=" in aging.said.read_text(), "no answer")
+
+
+def test_the_kernel_renews_its_session_in_real_time_and_nothing_is_lost(aging: Aging) -> None:
+    assert aging.ping.wait(aging.COUNT + PATIENCE) == 0
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", aging.said.read_text())
+    assert found is not None
+    assert found[1] == found[2] == str(aging.COUNT)
+    for side in aging.tunnel.sides.values():
+        assert 119 <= side.handshake() - aging.session <= 127

@@ -5,24 +5,21 @@ each of them has done the same."""
 from __future__ import annotations
 
 import base64
+import functools
 import os
+import shlex
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-OURS = str(Path(sys.executable).with_name("wg"))
-THEIRS = "/usr/bin/wg"
-LINKS = {OURS: "wgours", THEIRS: "wgtheirs"}
+from tests.kernel.inside.commands import BIN, THEIRS, run, wg
+
+# A tool, and the device that only it changes.
+TOOLS: dict[str, Callable[..., str]] = {"wgours": wg, "wgtheirs": functools.partial(run, THEIRS)}
+OURS = str(BIN / "wg")
 READINGS = [["show", "NAME", "dump"], ["showconf", "NAME"], ["show", "NAME"]]
-
-
-def run(*words: str, status: int = 0) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == status, done.stderr
-    return done.stdout if status == 0 else done.stderr
 
 
 def key(number: int) -> str:
@@ -31,10 +28,10 @@ def key(number: int) -> str:
 
 @pytest.fixture(autouse=True)
 def _links() -> Iterator[None]:
-    for name in LINKS.values():
+    for name in TOOLS:
         run("ip", "link", "add", name, "type", "wireguard")
     yield
-    for name in LINKS.values():
+    for name in TOOLS:
         run("ip", "link", "delete", name)
 
 
@@ -42,19 +39,21 @@ def same_afterwards() -> str:
     """Each tool on each device; what all of them say."""
     for words in READINGS:
         found = {
-            (tool, name): run(tool, *(name if word == "NAME" else word for word in words)).replace(
-                name, "NAME"
-            )
-            for tool in LINKS
-            for name in LINKS.values()
+            (owner, name): tool(*named(words, name)).replace(name, "NAME")
+            for owner, tool in TOOLS.items()
+            for name in TOOLS
         }
         assert len(set(found.values())) == 1, found
-    return run(OURS, "show", "wgours", "dump")
+    return wg("show", "wgours", "dump")
 
 
 def both(*words: str) -> None:
-    for tool, name in LINKS.items():
-        run(tool, *(name if word == "NAME" else word for word in words))
+    for name, tool in TOOLS.items():
+        tool(*named(words, name))
+
+
+def named(words: Sequence[str], name: str) -> list[str]:
+    return [name if word == "NAME" else word for word in words]
 
 
 def conf(path: Path, *peers: str, settings: str = "") -> str:
@@ -113,7 +112,7 @@ def test_a_thousand_peers_are_set_and_read_back(tmp_path: Path) -> None:
     ]
     path = conf(tmp_path / "many", *peers, settings=f"PrivateKey = {key(9)}\n")
     both("setconf", "NAME", path)
-    found = {run(tool, "show", name, "dump") for tool in LINKS for name in LINKS.values()}
+    found = {tool("show", name, "dump") for tool in TOOLS.values() for name in TOOLS}
     (text,) = found
     assert text.count("\n") == 1001
     assert text.count("/") >= 4000
@@ -121,12 +120,12 @@ def test_a_thousand_peers_are_set_and_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [["show", "lo"], ["show", "nosuch"], ["show", "x" * 15]])
 def test_refusals(words: list[str]) -> None:
-    assert run(OURS, *words, status=1) == run(THEIRS, *words, status=1)
+    assert wg(*words, status=1) == run(THEIRS, *words, status=1)
 
 
 def test_list_is_in_the_kernels_order() -> None:
-    assert run(OURS, "show", "interfaces") == run(THEIRS, "show", "interfaces")
-    assert run(OURS, "show", "all", "dump") == run(THEIRS, "show", "all", "dump")
+    for words in (["show", "interfaces"], ["show", "all", "dump"], ["show"]):
+        assert wg(*words) == run(THEIRS, *words)
 
 
 def test_a_device_in_another_namespace() -> None:
@@ -136,17 +135,32 @@ def test_a_device_in_another_namespace() -> None:
         assert run("ip", "netns", "exec", "apart", OURS, "show", "interfaces") == "wgours\n"
         run("ip", "netns", "exec", "apart", OURS, "set", "wgours", "fwmark", "5")
         assert "0x5" in run("ip", "netns", "exec", "apart", THEIRS, "show", "wgours", "fwmark")
-        assert "No such device" in run(OURS, "show", "wgours", status=1)
+        assert "No such device" in wg("show", "wgours", status=1)
         run("ip", "-n", "apart", "link", "set", "wgours", "netns", str(os.getpid()))
     finally:
         run("ip", "netns", "delete", "apart")
 
 
-def test_one_capability_is_enough_and_without_it_nothing_is_shown() -> None:
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    capable = [*nobody, "--inh-caps=+net_admin", "--ambient-caps=+net_admin"]
-    assert run(*capable, OURS, "show", "wgours", "dump") == "(none)\t(none)\t0\toff\n"
-    run(*capable, OURS, "set", "wgours", "fwmark", "3")
-    denied = run(*nobody, OURS, "show", "wgours", status=1)
-    assert denied == run(*nobody, THEIRS, "show", "wgours", status=1)
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+# AmbientCapabilities=, CapabilityBoundingSet= and NoNewPrivileges= of a systemd unit
+UNIT = [
+    *NOBODY,
+    *("--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin"),
+    *("--bounding-set=-all,+net_admin", "--no-new-privs"),
+]
+
+
+def test_one_capability_is_enough() -> None:
+    assert run(*UNIT, OURS, "show", "wgours", "dump") == "(none)\t(none)\t0\toff\n"
+    run(*UNIT, OURS, "set", "wgours", "fwmark", "3")
+    assert run(*UNIT, OURS, "show", "wgours", "fwmark") == "0x3\n"
+
+
+def test_without_it_nothing_is_shown_and_a_person_is_told_its_name() -> None:
+    words = [OURS, "show", "wgours"]
+    denied = run(*NOBODY, *words, status=1)
+    assert denied == run(*NOBODY, THEIRS, *words[1:], status=1)
     assert denied == "Unable to access interface: Operation not permitted\n"
+    terminal = ["script", "-qec", shlex.join([*NOBODY, *words]), "/dev/null"]
+    shown = subprocess.run(terminal, capture_output=True, text=True, check=False).stdout
+    assert "CAP_NET_ADMIN" in shown
