@@ -94,3 +94,31 @@ def test_as_a_module_it_is_the_same_command() -> None:
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(b"Usage: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "coloured"),
+    [
+        ({}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": ""}, True),  # no-color.org: present and not empty
+        ({"NO_COLOR": "1", "WG_COLOR_MODE": "always"}, True),
+        ({"WG_COLOR_MODE": "never"}, False),
+    ],
+    ids=str,
+)
+def test_no_color_counts_unless_told_always(settings: dict[str, str], coloured: bool) -> None:
+    script = (
+        "from wgtools.cli import show; from wgtools.model import Device\n"
+        "print(repr(show._pretty(Device('wg0'))))"
+    )
+    clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "WG_COLOR_MODE")}
+    reader, writer = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-c", script], stdout=writer, env={**clean, **settings}, check=True
+    )
+    said = os.read(reader, 1 << 16).decode()
+    os.close(reader)
+    os.close(writer)
+    assert "wg0" in said
+    assert ("x1b[" in said) == coloured

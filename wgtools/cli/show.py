@@ -76,10 +76,16 @@ def _list() -> list[str]:
 
 
 def _pretty(device: Device) -> str:
-    mode = streams.setting(b"WG_COLOR_MODE")
     return views.pretty(
         device,
         now=streams.now(),
-        colour=mode == b"always" or (mode != b"never" and streams.is_terminal()),
+        colour=_wants_colour(),
         hide_keys=streams.setting(b"WG_HIDE_KEYS") != b"never",
     )
+
+
+def _wants_colour() -> bool:
+    mode = streams.setting(b"WG_COLOR_MODE")
+    if mode in (b"always", b"never"):
+        return mode == b"always"
+    return streams.is_terminal() and not streams.setting(b"NO_COLOR")  # no-color.org
