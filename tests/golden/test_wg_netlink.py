@@ -8,8 +8,12 @@ goes on in a later message merged into its first part.  Where messages are cut m
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import Callable
+from errno import ENODEV, EPERM
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +42,18 @@ Peer = tuple[dict[int, str], list[dict[int, str]]]
 
 
 @pytest.fixture(scope="module")
-def run_wg(worlds: Callable[[str], World], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    place = tmp_path_factory.mktemp("kernel")
-    command = place / "wg"
+def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("kernel") / "wg"
     paths = [str(ROOT), str(ROOT / "backends")]
-    command.write_text(START.format(python=sys.executable, paths=paths))
-    command.chmod(0o755)
+    path.write_text(START.format(python=sys.executable, paths=paths))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_wg(worlds: Callable[[str], World], command: Path) -> Run:
     world = worlds(str(command))
-    script, log = place / "case.json", place / "case.log"
+    script, log = command.with_name("case.json"), command.with_name("case.log")
 
     def run(case: Case) -> Case:
         log.unlink(missing_ok=True)
@@ -99,6 +107,33 @@ def test_recorded(case: Case, run_wg: Run) -> None:
         assert got[what] == wanted[what]
     assert bool(got["sets"]) == bool(wanted["sets"])
     assert meaning(got["sets"]) == meaning(wanted["sets"])
+
+
+@pytest.mark.parametrize(
+    ("case", "said", "hint"),
+    [
+        ({"family": False}, "Protocol not supported", "`wgtools-engine NAME` makes an interface"),
+        ({"dumps": [{"error": EPERM}]}, "Operation not permitted", "this needs CAP_NET_ADMIN"),
+        ({"dumps": [{"messages": [], "done_error": ENODEV}]}, "No such device", "`wg show interf"),
+    ],
+    ids=["no module", "no permission", "vanished"],
+)
+def test_a_person_is_told_what_to_do_and_a_script_is_not(
+    case: Case, said: str, hint: str, command: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "case").write_text(json.dumps(case))
+    environ = {**os.environ, "SCRIPTED_KERNEL": str(tmp_path / "case")}
+    heard = []
+    for reader, writer in (pty.openpty(), os.pipe()):
+        words = [str(command), "show", "wg-nowhere"]
+        done = subprocess.run(words, stderr=writer, env=environ, check=False)
+        heard.append(os.read(reader, 1 << 16).decode().splitlines())
+        os.close(reader)
+        os.close(writer)
+        assert done.returncode == 1
+    person, program = heard
+    assert program == person[:1] == [f"Unable to access interface: {said}"]
+    assert hint in person[1]
 
 
 def test_all_cases_are_here() -> None:
