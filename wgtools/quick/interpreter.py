@@ -40,7 +40,6 @@ def script(path: str, name: str) -> list[str]:
 
 def _places() -> set[str]:
     """The directories that our import packages lie in: two for a checkout, else one."""
-    import wgtools
-    import wgtools_backends
-
-    return {os.path.dirname(path) for path in (*wgtools.__path__, *wgtools_backends.__path__)}
+    # By name: the core imports no backend (ipc.py).
+    packages = [__import__(name) for name in ("wgtools", "wgtools_backends")]
+    return {os.path.dirname(path) for package in packages for path in package.__path__}
