@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from wgtools.engine.events import Buffer
+    Buffer = bytes | bytearray | memoryview
 
 __all__ = ["NET_HEADER", "NET_HEADER_SIZE", "checksum_of", "complete_checksum", "segments"]
 

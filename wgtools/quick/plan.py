@@ -84,9 +84,7 @@ def hooks(config: QuickFile, kind: str, name: str) -> list[Step]:
     return [RunHook(hook.text.replace("%i", name), said) for hook in config.hooks[kind]]
 
 
-def birth(
-    config: QuickFile, name: str, change: DeviceChange, *, kernel: bool = True
-) -> list[Step]:
+def birth(config: QuickFile, name: str, change: DeviceChange, *, kernel: bool = True) -> list[Step]:
     """The link, what the user wants done to it first, and wg(8)'s part."""
     return [MakeLink(name, kernel), *hooks(config, "preup", name), Configure(name, change)]
 
