@@ -70,6 +70,9 @@ class QuickFile:
         self.wg_lines: list[Line] = []
         inside = False
         for line in document.lines:
+            if not inside and b"[" not in line.raw:  # most of a file of many peers
+                self.wg_lines.append(line)
+                continue
             raw = line.raw.replace(b"\0", b"").strip(_BLANK)
             key = raw.partition(b"#")[0].partition(b"=")[0].strip(_SPACE)
             lower = key.lower().decode("latin-1")

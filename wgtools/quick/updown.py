@@ -54,6 +54,16 @@ def load(target: Target) -> QuickFile:
     return QuickFile(Document(files.read(target), target.path))
 
 
+def _load_head(target: Target) -> QuickFile:
+    """Without the peers at its end: all that `down` asks of a file of thousands."""
+    data = files.read(target)
+    last = data.lower().rfind(b"[interface]")
+    end = data.find(b"\n[", max(last, 0))
+    if end >= 0 and b"\0" not in data:  # NULs count as not there, within a header too
+        data = data[: end + 1]
+    return QuickFile(Document(data, target.path))
+
+
 def strip(target: Target) -> bytes:
     """The wg(8) part of the file; nothing is judged."""
     return load(target).stripped()
@@ -151,7 +161,7 @@ def _dns_words(config: QuickFile, name: str, talk: Talk, *, strict: bool) -> Set
 
 def down(target: Target, talk: Talk) -> None:
     """Take the interface down, and whatever is left of it if it is gone.  Raises WgError."""
-    config = load(target)
+    config = _load_head(target)
     if config.saves is None:
         _refuse_save_config(config)
     _down(target, config, talk)
@@ -280,15 +290,16 @@ def save(target: Target, talk: Talk) -> None:
     host = _host(target, config, talk, None)
     try:
         talk.echo(f"wg showconf {target.name}")
-        _save(target, config, host)
+        _save(target, host)
     finally:
         host.netlink.close()
 
 
-def _save(target: Target, config: QuickFile, host: Host) -> None:
+def _save(target: Target, host: Host) -> None:
     from wgtools.quick.save import saved
 
     name = target.name
+    config = load(target)
     written = {value.text.lower() for value in config.addresses}
     text = saved(
         Document(files.read(target), target.path),
@@ -314,7 +325,7 @@ def _host(target: Target, config: QuickFile, talk: Talk, checked: Checked | None
         env=hooks.environment(config, target.name, target.path),
         echo=talk.echo,
         say=talk.say,
-        save=lambda: _save(target, config, host),
+        save=lambda: _save(target, host),
         addresses=checked.addresses if checked else None,
         table=checked.table_number if checked else 0,
     )

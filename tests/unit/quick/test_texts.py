@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, Endpoint, Peer
-from wgtools.quick import engines, firewall, rtnetlink
+from wgtools.quick import engines, files, firewall, rtnetlink, updown
 from wgtools.quick.dns import resolvconf
 from wgtools.quick.save import saved
 from wgtools.quick.steps import Rule
@@ -52,6 +53,27 @@ def test_iptables_text() -> None:
         f"-I PREROUTING -p udp -j CONNMARK --restore-mark {comment}",
         "COMMIT",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Address = 1\n[Peer]\nx",
+        "[Interface]\nAddress = 1\n[Peer]\nAddress = 2\n[Peer]\n",
+        "[Peer]\n[interface]\nDNS = 1\n  [Peer]\nDNS = 2",
+        "[Interface]\nMTU = 1 # [Interface]\n[Peer]\nA\n [INTERFACE] # x\nMTU = 2\n[x]\nMTU = 3\n",
+        "[Interface]\nMTU = 1\n[Peer]\n[Inter\0face]\nMTU = 2\n",
+        "[Interface]\r\nPostDown = [ -e /x ]\n[ -e /y ]\nMTU = 2\r\n[Peer]\r\n",
+    ],
+)
+def test_the_head_of_a_file_says_to_down_what_the_file_says(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "wg0.conf"
+    path.write_bytes(text.encode())
+    target = files.Target("wg0", str(path))
+    whole, head = updown.load(target), updown._load_head(target)
+    for name in ("addresses", "dns", "hooks", "mtu", "table", "save_config"):
+        assert getattr(head, name) == getattr(whole, name)
 
 
 @pytest.mark.parametrize(
