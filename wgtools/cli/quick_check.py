@@ -49,7 +49,8 @@ def run(words: list[str], *, as_json: bool, ignore: list[str]) -> int:
 def _judge(word: str, ignore: set[str]) -> tuple[str, bytes, list[Finding]]:
     """(path, its bytes, findings); a file that cannot be read is a finding as well."""
     path = word
-    if "/" not in word and not os.path.isfile(word) and files.is_name(word):
+    is_path = "/" in word or word.endswith(".conf") or os.path.isfile(word)
+    if not is_path and files.is_name(word):
         path = f"{files.DIRECTORY}/{word}.conf"
     try:
         with open(path, "rb") as file:

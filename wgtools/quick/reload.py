@@ -294,7 +294,8 @@ class _KeptJournal(Journal):
 
     def renew(self, config_file: str, hook_lines: dict[str, list[str]]) -> None:
         """The hooks for a day without the file are those of the file now."""
-        if self.undos and (config_file, hook_lines) != (self.config_file, self.hooks):
+        before = {kind: texts for kind, texts in self.hooks.items() if texts}
+        if self.undos and (config_file, hook_lines) != (self.config_file, before):
             self.config_file, self.hooks = config_file, hook_lines
             self._write()
 
@@ -335,6 +336,7 @@ class _Run:
         for step in self.removed:
             self.journal.remove(step)
         lines = {kind: [h.text for h in self.about.config.hooks[kind]] for kind in _DOWN_HOOKS}
+        lines = {kind: texts for kind, texts in lines.items() if texts}
         self.journal.renew(self.about.target.path, lines)
         return found
 
