@@ -109,7 +109,8 @@ def engine_of(name: str) -> Engine:
         return Engine("kernel")
     pid = _listener(path)
     words = _command(pid)
-    if _MODULE in words or any(os.path.basename(word) == "wgtools-engine" for word in words[:2]):
+    ours = [w for w in words if w.startswith(_MODULE) or os.path.basename(w) == "wgtools-engine"]
+    if ours:
         return Engine("embedded", "wgtools-engine", pid)
     return Engine("program", os.path.basename(words[0]) if words else "", pid)
 
