@@ -5,7 +5,9 @@ the other the kernel's WireGuard, as peers of each other."""
 from __future__ import annotations
 
 import base64
+import itertools
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +15,7 @@ from pathlib import Path
 
 from tests.kernel.inside.commands import BIN, THEIRS, run
 
-__all__ = ["ENGINE", "KERNEL", "Side", "Tunnel", "until"]
+__all__ = ["ENGINE", "KERNEL", "PATIENCE", "Side", "Tunnel", "answered", "echoes", "until"]
 
 ENGINE, KERNEL = "engine", "kernel"
 PORT = 51820
@@ -27,6 +29,19 @@ def until(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
+
+
+def echoes(address: str, *, count: int, interval: float) -> list[str]:
+    """A ping that goes on until so many are answered; without -w, it does not wait for an
+    answer longer than twice the time that others took."""
+    deadline = str(int(count * interval + PATIENCE))
+    return ["ping", "-n", "-c", str(count), "-i", str(interval), "-w", deadline, address]
+
+
+def answered(said: str) -> int:
+    """How many in a row from the first."""
+    numbers = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl=", said)}
+    return next(number for number in itertools.count() if number + 1 not in numbers)
 
 
 class Side:
@@ -62,10 +77,8 @@ class Side:
 
     def ping(self, address: str, *, count: int = 3, size: int = 56) -> None:
         """Raises unless each of them is answered."""
-        said = self.run(
-            *("ping", "-n", "-c", str(count), "-i", "0.05", "-W", "20", "-s", str(size), address)
-        )
-        assert f"{count} received" in said, said
+        said = self.run(*echoes(address, count=count, interval=0.05), "-s", str(size))
+        assert answered(said) == count, said
 
     def handshake(self) -> int:
         """When the last one was, by the clock."""
@@ -102,7 +115,7 @@ class Tunnel:
         until(lambda: os.path.exists(socket), "the engine does not listen")
         for side in self.sides.values():
             side.script(
-                "ip link set under up\n"
+                "ip link set under addrgenmode none up\n"  # no address that comes later
                 f"ip address add {side.under[4]}/24 dev under\n"
                 f"ip address add {side.under[6]}/64 dev under nodad\n"
                 f"ip address add {side.inner[4]}/24 dev wg0\n"
@@ -112,6 +125,8 @@ class Tunnel:
 
     def configure(self, first: str, family: int = 4) -> None:
         """Both anew, without sessions.  Only `first` knows where the other is."""
+        for side in self.sides.values():  # both, before either is anew: none answers the other
+            side.script("for p in $(wg show wg0 peers); do wg set wg0 peer $p remove; done")
         for name, side in self.sides.items():
             (far,) = (other for other in self.sides.values() if other is not side)
             host = f"[{far.under[6]}]" if family == 6 else far.under[4]
