@@ -124,12 +124,14 @@ def test_given_descriptor_that_cannot_serve_is_refused(one: Host) -> None:
     assert failed.stderr.startswith("wgtools-engine: File descriptor 0 is not a TUN interface")
 
 
-def test_process_is_hardened(one: Host) -> None:
+def test_p24_keys_are_kept_out_of_core_dumps_and_swap(one: Host) -> None:
     process = one.daemon(OURS)
     wait_for("the end of start-up", lambda: "Ready" in one.log())
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     pid = children[0] if children else str(process.pid)
-    assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    assert "VmLck:\t       0 kB" not in status or "Keys may reach swap" in one.log()
     limits = Path(f"/proc/{pid}/limits").read_text()
     assert "Max core file size        0                    0" in limits
 

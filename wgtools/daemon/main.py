@@ -184,8 +184,12 @@ def _loop(tun: LinuxTun, listener: Listener, log: Log) -> Loop:
 
 def _serve(loop: Loop, log: Log, ready: int) -> None:
     """Run until the end.  What nobody foresaw ends it with a line, no more."""
+    from wgtools.daemon.process import lock_memory
+
     gc.collect()
     gc.freeze()  # what start-up made stays: no use looking at it again
+    if not lock_memory():
+        log.debug("Keys may reach swap: no privilege to lock memory")
     log.debug("Ready")
     if ready >= 0:
         os.write(ready, b"!")

@@ -14,11 +14,13 @@ import resource
 import signal
 from types import FrameType
 
-__all__ = ["become_daemon", "harden", "signal_pipe"]
+__all__ = ["become_daemon", "harden", "lock_memory", "signal_pipe"]
 
 # linux/prctl.h
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
+# asm-generic/mman.h
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 
 def become_daemon(*, keep_output: bool) -> int:
@@ -51,6 +53,20 @@ def harden() -> None:
         return
     prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def lock_memory() -> bool:
+    """Keep keys out of swap, where we may; True if so.  A fork undoes it, so call it last.
+
+    Only without a limit: under one, the allocation that reaches it would fail instead.
+    """
+    try:
+        infinite = resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinite, infinite))
+        mlockall = ctypes.CDLL(None).mlockall
+    except (OSError, ValueError, AttributeError):
+        return False
+    return bool(mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0)
 
 
 def signal_pipe() -> int:

@@ -386,7 +386,7 @@ def test_port_taken_when_the_interface_comes_up_is_tried_again(down: Bench) -> N
     assert down.udp.port == 40000
 
 
-def test_without_privilege_there_is_no_mark_and_it_says_so_once(down: Bench) -> None:
+def test_a23_without_privilege_there_is_no_mark_and_it_says_so_once(down: Bench) -> None:
     down.can_mark = False
     for _ in range(2):
         for up in (True, False):
@@ -445,12 +445,12 @@ def test_refresh_that_fails_can_be_tried_again(
     assert bench.named("mtu")[-1] == ("mtu", 1280)
 
 
-def test_vanished_tun_is_an_orderly_exit(bench: Bench) -> None:
+def test_p21_a22_vanished_tun_is_an_orderly_exit(bench: Bench) -> None:
     bench.tun.delete()
     assert bench.loop.run() == "the interface is gone"
 
 
-def test_removed_control_socket_is_an_orderly_exit(bench: Bench) -> None:
+def test_a22_removed_control_socket_is_an_orderly_exit(bench: Bench) -> None:
     os.unlink(bench.listener.path)
     assert bench.loop.run() == "the control socket was removed"
 
@@ -554,10 +554,11 @@ def test_zone_too_large_for_the_system_is_shown_as_it_is(bench: Bench) -> None:
 # ------------------------------------------------------------------ the control socket
 
 
-def test_control_socket_is_private(tmp_path: Path) -> None:
+def test_p23_control_socket_is_private_and_its_directory_not_given_away(tmp_path: Path) -> None:
     directory = tmp_path / "wireguard"
     listener = open_listener("wg0", directory=str(directory))
     assert directory.stat().st_mode & 0o777 == 0o700
+    assert directory.stat().st_uid == os.geteuid()
     assert (directory / "wg0.sock").stat().st_mode & 0o777 == 0o600
     listener.close()
     assert not (directory / "wg0.sock").exists()

@@ -122,7 +122,7 @@ def test_both_families_on_one_port() -> None:
     assert udp.port == 40000
 
 
-def test_random_port_free_on_ipv4_but_taken_on_ipv6_is_drawn_again() -> None:
+def test_p20_a21_random_port_taken_on_ipv6_is_drawn_again() -> None:
     host = FakeHost()
     host.taken = {(socket.AF_INET6, 40000), (socket.AF_INET6, 40001)}
     assert host.sockets().port == 40002
@@ -138,7 +138,7 @@ def test_set_port_taken_on_ipv6_is_refused_and_nothing_stays_open() -> None:
 
 
 @pytest.mark.parametrize("how", ["absent", "unbindable"])
-def test_host_without_ipv6_carries_on_with_ipv4(how: str) -> None:
+def test_p20_a21_host_without_ipv6_carries_on_with_ipv4(how: str) -> None:
     host = FakeHost()
     getattr(host, how).add(socket.AF_INET6)
     udp = host.sockets()
@@ -218,7 +218,7 @@ def test_gso_refused_for_its_size_is_left_off_towards_that_peer_only(number: int
     assert [len(data) for data, _, _ in host.sent] == [100, 100, 100, 100, 4, 404]
 
 
-def test_partial_send_loses_only_what_was_refused() -> None:
+def test_p22_a20_partial_send_loses_only_what_was_refused() -> None:
     host = FakeHost()
     udp = host.sockets()
     host.forbidden_options = set()
@@ -311,7 +311,7 @@ def test_merged_datagrams_come_with_their_size() -> None:
     assert received(udp, merged) == [(350, 100, PEER4)]
 
 
-def test_oversized_or_merged_datagram_does_not_stop_the_receiver() -> None:
+def test_p11_a19_oversized_or_merged_datagram_does_not_stop_the_receiver() -> None:
     udp = FakeHost().sockets()
     merged = (b"x" * 65535, [(17, 104, struct.pack("=i", 1))], PEER4)
     oversized = OSError(errno.EMSGSIZE, "too long")

@@ -3,7 +3,8 @@
 
 `p` numbers are the 24 items of the pains study (section 3.4, from a Rust engine's changelog
 and audit), `a` numbers those of the anchors study (section 9).  Items of the process round
-the engine (p11 in part, p20-p24, a19-a23) are the daemon's tests.
+the engine (p11 in part, p20-p24, a19-a23) are the daemon's tests under the same numbers;
+tests/repo/test_named_bugs.py sees to it that none is missing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Every bug that others have already paid for has a test with its number.
+
+`p` numbers: the 24 items of the pains study (a Rust engine's changelog and audit);
+`a` numbers: the 23 engine and shell items of the anchors study.
+"""
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+
+
+def test_every_item_has_its_test() -> None:
+    named = {
+        number
+        for path in TESTS.rglob("test_*.py")
+        for numbers in re.findall(r"^ *def test_((?:[pa]\d+_)+)", path.read_text(), re.M)
+        for number in numbers.split("_")
+    }
+    wanted = {f"p{i}" for i in range(1, 25)} | {f"a{i}" for i in range(1, 24)}
+    assert wanted - named == set()
