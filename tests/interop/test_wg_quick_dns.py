@@ -117,6 +117,19 @@ def test_systemd_resolved_is_told_and_forgets(package: Callable[[str], list[str]
     assert told == ["~corp.example", "no"]
 
 
+def test_search_domains_alone_are_searched_by_programs_that_ask_resolved(
+    package: Callable[[str], list[str]],
+) -> None:
+    text = TUNNEL.replace("10.0.0.53, fd00::53, ", "")
+    setup = {"setup": package("systemd-resolved")}
+    results = play(
+        [quick("up"), SHOW, quick("down"), SHOW], file(text), tools=NO_RESOLVCONF, net=setup
+    )
+    assert exits(results) == [0] * 4, [step["stderr"] for step in results]
+    assert "search corp.example" in in_force(results[1])
+    assert "corp.example" not in results[3]["stdout"]
+
+
 @pytest.mark.parametrize("name", ["openresolv", "resolvconf"])
 def test_resolvconf_of_a_package(name: str, package: Callable[[str], list[str]]) -> None:
     setup = {"setup": package(name)}
