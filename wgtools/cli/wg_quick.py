@@ -50,7 +50,7 @@ def main() -> int:
     except KeyboardInterrupt:  # before anything was begun: later ones are noted
         return _STOPPED
     except Exception as error:  # a fault of ours: say so in one line, without values
-        streams.tell(f"{program}: internal error: {type(error).__name__}")
+        streams.tell(streams.fault(program, error))
         return 1
 
 
@@ -202,7 +202,9 @@ def _usage(program: str) -> str:
         "And more than the original: plan, reload, check, status (each takes --help), and\n"
         "up [ --engine=auto|kernel|embedded|PROGRAM ] [ --strict ] [ --dry-run ] INTERFACE\n\n"
         "INTERFACE means the file /etc/wireguard/INTERFACE.conf.  A CONFIG_FILE is a path,\n"
-        "has a slash in it, and ends in /INTERFACE.conf."
+        "has a slash in it, and ends in /INTERFACE.conf.\n\n"
+        "WG_QUICK_DNS=resolved|resolvconf|file|none says who is told of DNS; WG_QUICK_STRICT=1\n"
+        "is --strict: what could not be set is an error, where a warning would do."
     )
 
 
