@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The seam between what is asked of WireGuard and who carries it out.
 
-A backend has three verbs, as the C tool's `ipc.c` has.  This module knows the
+A backend lists, gets and sets, as the C tool's `ipc.c` has.  This module knows the
 backends only by name, picks by the rule of WG_COMPAT section 11 (a userspace
 socket of that name wins, else the kernel) and loads only the one it needs.
 """
@@ -9,6 +9,8 @@ socket of that name wins, else the kernel) and loads only the one it needs.
 from __future__ import annotations
 
 import sys
+
+from wgtools.errors import AccessError
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -48,12 +50,20 @@ def list_devices() -> list[str]:
 
 def get(name: str) -> Device:
     """The device called `name`.  Raises NoSuchInterface, AccessError, ProtocolError."""
-    return _owner(name).get(name)
+    try:
+        return _owner(name).get(name)
+    except AccessError as error:
+        _advise(error)
+        raise
 
 
 def set(name: str, change: DeviceChange) -> None:
     """Apply `change`, whose endpoints are all resolved.  Raises as `get` does."""
-    _owner(name).set(name, change)
+    try:
+        _owner(name).set(name, change)
+    except AccessError as error:
+        _advise(error)
+        raise
 
 
 def backends() -> tuple[Backend, ...]:
@@ -67,6 +77,13 @@ def _owner(name: str) -> Backend:
     userspace = _load(_USERSPACE)
     kernel = _KERNEL.get(sys.platform)
     return _load(kernel) if kernel and not userspace.exists(name) else userspace
+
+
+def _advise(error: AccessError) -> None:
+    """To one who may not even see whether a daemon has the name, say that first."""
+    hidden = getattr(_load(_USERSPACE), "hidden", "")
+    if hidden:
+        error.hint = f"{hidden} is closed to this user: run this as root"
 
 
 def _load(module: str) -> Backend:

@@ -51,7 +51,17 @@ def test_the_kernel_gets_what_no_daemon_has(loaded: list[str]) -> None:
     assert ipc.get("kernel0").listen_port == 7
     with pytest.raises(NoSuchInterface):
         ipc.get("nosuch0")
-    assert loaded[-1] == "linux"
+    assert "linux" in loaded
+
+
+def test_who_may_not_see_the_daemons_is_told_so_first(
+    loaded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemoryBackend, "hidden", "/var/run/wireguard", raising=False)
+    for act in (lambda: ipc.get("nosuch0"), lambda: ipc.set("nosuch0", DeviceChange())):
+        with pytest.raises(NoSuchInterface) as caught:
+            act()
+        assert caught.value.hint == "/var/run/wireguard is closed to this user: run this as root"
 
 
 def test_without_kernel_devices_it_is_always_a_daemon(

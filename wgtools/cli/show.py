@@ -59,6 +59,7 @@ def _all(field: str | None) -> int:
             device = ipc.get(name)
         except AccessError as error:
             streams.err(f"Unable to access interface {name}: {error.message}")
+            streams.explain("", error.hint)
             continue
         readable = True
         if field is None:

@@ -63,6 +63,18 @@ def explain(where: str, hint: str) -> None:
         tell(line)
 
 
+def fault(program: str, error: BaseException) -> str:
+    """One line about an error of our own: which and where, never what it says."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    where = ""
+    if frame is not None:
+        file = frame.tb_frame.f_code.co_filename.rpartition("/")[2]
+        where = f" at {file}:{frame.tb_lineno}"
+    return f"{program}: internal error: {type(error).__name__}{where}; please report it"
+
+
 def is_terminal(descriptor: int = _STDOUT) -> bool:
     return os.isatty(descriptor)
 

@@ -52,7 +52,7 @@ def main() -> int:
         streams.explain("", error.hint)
         return error.exit_code
     except Exception as error:  # a fault of ours: say so in one line, without values
-        streams.err(f"{streams.text(program)}: internal error: {type(error).__name__}")
+        streams.err(streams.fault(streams.text(program), error))
         return 1
 
 

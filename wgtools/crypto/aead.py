@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["TAG_SIZE", "InvalidTag", "open_into", "seal", "seal_into", "unseal", "xseal", "xunseal"]
 
 TAG_SIZE = 16  # RFC 8439 section 2.5
-XNONCE_SIZE = 24  # xchacha draft section 2.1
 
 _ZERO_NONCE = bytes(12)  # whitepaper 5.4.2: every handshake key seals once, with counter 0
 _HAS_INTO = hasattr(ChaCha20Poly1305, "encrypt_into") and hasattr(ChaCha20Poly1305, "decrypt_into")

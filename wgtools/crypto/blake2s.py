@@ -11,7 +11,6 @@ from hashlib import blake2s
 
 __all__ = ["hash32", "hmac32", "kdf1", "kdf2", "kdf3", "mac16"]
 
-HASH_SIZE = 32  # whitepaper 5.4: Hash is BLAKE2s-256
 MAC_SIZE = 16  # whitepaper 5.4: Mac is keyed BLAKE2s with 16 bytes of output
 BLOCK_SIZE = 64  # RFC 7693 section 2.1: bb for BLAKE2s
 

@@ -13,7 +13,6 @@ from struct import Struct
 __all__ = [
     "COOKIE_REPLY",
     "INITIATION",
-    "MAC_FIELDS",
     "RESPONSE",
     "TRANSPORT",
 ]
@@ -27,7 +26,6 @@ TYPE_TRANSPORT = 4
 INITIATION = Struct("<II32s48s28s")
 # type, sender, receiver, ephemeral, sealed nothing; then mac1, mac2
 RESPONSE = Struct("<III32s16s")
-MAC_FIELDS = Struct("16s16s")
 # type, receiver, nonce, sealed cookie
 COOKIE_REPLY = Struct("<II24s32s")
 # type, receiver, counter; then the sealed packet

@@ -65,7 +65,8 @@ class Step(Enum):
     CLEAR = "clear"
 
 
-# All legal moves.  Initiations may come or go at any time: the newest handshake wins.
+# All legal moves.  Initiations may come or go at any time; one of ours that is under way
+# goes on beside the answer to one of theirs (docs/decisions/0010).
 MOVES: dict[tuple[State, Step], State] = {
     **{(state, Step.CREATE_INITIATION): State.INITIATION_CREATED for state in State},
     **{(state, Step.CONSUME_INITIATION): State.INITIATION_CONSUMED for state in State},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each kind of step means on a Linux host: one method per step, in a table.
+"""What each kind of step means on a Linux host: one method per kind.
 
 Between the plans, which know nothing of the system, and the modules that each know
 one part of it.  It decides nothing but what must be decided on the spot: kernel or

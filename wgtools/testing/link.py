@@ -7,7 +7,7 @@ meddle with, as Eve would.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wgtools.engine.device import Engine
@@ -159,10 +159,3 @@ def pair(seed: int = 1, *, mtu: int = 1420, psk: Key | None = None, keepalive: i
         )
         here.engine.configure(DeviceChange(peers=[peer]), clock.now)
     return link(a, b, clock)
-
-
-def corrupted(one: Flying, at: int) -> Flying:
-    """`one` with a bit of byte `at` turned over."""
-    data = bytearray(one.data)
-    data[at] ^= 1
-    return replace(one, data=bytes(data))

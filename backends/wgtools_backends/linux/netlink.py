@@ -51,7 +51,6 @@ NLMSG_OVERRUN = 4
 NLMSG_MIN_TYPE = 16  # below it: netlink's own messages
 
 NLM_F_REQUEST = 0x1
-NLM_F_MULTI = 0x2
 NLM_F_ACK = 0x4
 NLM_F_DUMP_INTR = 0x10
 NLM_F_DUMP = 0x300  # NLM_F_ROOT | NLM_F_MATCH

@@ -42,6 +42,13 @@ class Backend:
         self._directory = directory
         self._socket = socket
 
+    @property
+    def hidden(self) -> str:
+        """The directory, if it is there and this user may not look into it; else empty."""
+        if not os.path.isdir(self._directory) or os.access(self._directory, os.X_OK):
+            return ""
+        return _text(self._directory)
+
     def list(self) -> list[str]:
         """Names in directory order; removes dead sockets.  Raises AccessError."""
         try:
