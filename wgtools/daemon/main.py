@@ -122,7 +122,7 @@ def main() -> int:
     except WgError as e:
         text = f"wgtools-engine: {e.message}\n"
         if e.hint:
-            text += f"\nhint: {e.hint}\n"
+            text += f"\n{e.hint}\n" if e.hint == _USAGE else f"\nhint: {e.hint}\n"
         sys.stderr.write(text)
         return e.exit_code
 
