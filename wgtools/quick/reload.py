@@ -11,6 +11,7 @@ was cut short is completed by the next, or taken down.
 from __future__ import annotations
 
 import ipaddress
+from contextlib import contextmanager
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
     from wgtools.model import Device, Peer
@@ -175,15 +176,17 @@ class _Hands(Netlink):
     def delete_address(self, name: str, text: str) -> None:
         address = ipaddress.ip_interface(text)
         before = self.addresses(name)
-        self._do(
-            f"address {text} on {name}",
-            self._route.addr,
-            "del",
-            index=self._index(name),
-            address=str(address.ip),
-            prefixlen=address.network.prefixlen,
-        )
-        # With the first IPv4 address of a network the kernel takes the others of it.
+        # With the first IPv4 address of a network the kernel takes the others of it, and
+        # with the last of all every route; unless told to let the next one take its place.
+        with _promoting(name):
+            self._do(
+                f"address {text} on {name}",
+                self._route.addr,
+                "del",
+                index=self._index(name),
+                address=str(address.ip),
+                prefixlen=address.network.prefixlen,
+            )
         after = self.addresses(name)
         for lost in before:
             if lost not in after and ipaddress.ip_interface(lost) != address:
@@ -198,6 +201,24 @@ class _Hands(Netlink):
             if ":" not in network:
                 words["scope"] = _ANY_SCOPE
             self._do(f"route to {network}", self._route.route, "del", **words)
+
+
+@contextmanager
+def _promoting(name: str) -> Iterator[None]:
+    """Inside, other addresses of a network outlive its first (ip-sysctl: promote_secondaries)."""
+    path = f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries"
+    try:
+        with open(path, "r+", encoding="ascii") as file:
+            before = file.read()
+            file.write("1\n")
+    except OSError:  # read-only in containers: what is lost is added again
+        yield
+        return
+    try:
+        yield
+    finally:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(before)
 
 
 class _MendingHost(Host):
