@@ -57,23 +57,25 @@ def test_a_machine_that_dies_is_no_success() -> None:
 def test_everything_inside_passes(capsys: pytest.CaptureFixture[str]) -> None:
     plugins = ["-p", "no:cacheprovider", "-p", "no:randomly"]
     pytest_words = [sys.executable, "-B", "-m", "pytest", "-v", *plugins, "--durations=5"]
-    process = subprocess.Popen(
-        inside(*pytest_words, *SUITES),
-        cwd=ROOT,
-        env={**os.environ, "WGTOOLS_KERNEL_DEVICES": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    assert process.stdout is not None
     last = ""
-    with capsys.disabled():
+    with (
+        capsys.disabled(),
+        subprocess.Popen(
+            inside(*pytest_words, *SUITES),
+            cwd=ROOT,
+            env={**os.environ, "WGTOOLS_KERNEL_DEVICES": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
         print()
         for line in process.stdout:
             print("  |", line.rstrip(), flush=True)
             last = line.strip() or last
-    assert process.wait() == 0
+    assert process.returncode == 0
     passed = re.search(r"(\d+) passed", last)
     assert passed is not None
     assert int(passed[1]) >= 40
