@@ -34,7 +34,7 @@ if TYPE_CHECKING:
             """Apply the change; all endpoints are resolved.  Raises as `get` does."""
 
 
-__all__ = ["backends", "get", "list_devices", "set"]
+__all__ = ["backends", "exists", "get", "list_devices", "set"]
 
 _USERSPACE = "wgtools_backends.uapi"
 _KERNEL = {"linux": "wgtools_backends.linux"}  # by sys.platform
@@ -46,6 +46,14 @@ def list_devices() -> list[str]:
     A name in both appears twice.  Raises AccessError.
     """
     return [name for backend in backends() for name in backend.list() if name]
+
+
+def exists(name: str) -> bool:
+    """Whether there is a device called `name`; the others are not asked.  Raises AccessError."""
+    if _load(_USERSPACE).exists(name):
+        return True
+    kernel = _KERNEL.get(sys.platform)
+    return kernel is not None and name in _load(kernel).list()
 
 
 def get(name: str) -> Device:

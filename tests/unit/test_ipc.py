@@ -46,6 +46,13 @@ def test_a_daemon_wins_and_the_kernel_is_not_even_loaded(loaded: list[str]) -> N
     assert set(loaded) == {"uapi"}
 
 
+def test_who_exists_is_asked_of_the_daemons_first(loaded: list[str]) -> None:
+    assert ipc.exists("both0")
+    assert set(loaded) == {"uapi"}
+    assert ipc.exists("kernel0")
+    assert not ipc.exists("nosuch0")
+
+
 def test_the_kernel_gets_what_no_daemon_has(loaded: list[str]) -> None:
     ipc.set("kernel0", DeviceChange(listen_port=7))
     assert ipc.get("kernel0").listen_port == 7

@@ -185,7 +185,7 @@ def _down(target: Target, config: QuickFile, talk: Talk) -> None:
         host = _host(target, config, talk, None)
         journal = Journal(name)
         try:
-            here = name in ipc.list_devices()
+            here = ipc.exists(name)
             traces = bool(here or journal.undos or dns.left_behind(name))
             mark = 0 if traces or link_index(name) else firewall.mark_left_behind(name)
             if not here and (link_index(name) or not (traces or mark)):
@@ -285,7 +285,7 @@ def save(target: Target, talk: Talk) -> None:
     config = load(target)
     if config.saves is None:
         _refuse_save_config(config)
-    if target.name not in ipc.list_devices():
+    if not ipc.exists(target.name):
         raise _not_wireguard(target.name)
     host = _host(target, config, talk, None)
     try:
