@@ -208,8 +208,9 @@ def _promoting(name: str) -> Iterator[None]:
     """Inside, other addresses of a network outlive its first (ip-sysctl: promote_secondaries)."""
     path = f"/proc/sys/net/ipv4/conf/{name}/promote_secondaries"
     try:
-        with open(path, "r+", encoding="ascii") as file:
+        with open(path, encoding="ascii") as file:
             before = file.read()
+        with open(path, "w", encoding="ascii") as file:
             file.write("1\n")
     except OSError:  # read-only in containers: what is lost is added again
         yield
