@@ -19,7 +19,7 @@ from wgtools.quick.interrupts import interrupts
 from wgtools.quick.linux import Netlink, link_index
 from wgtools.resolve import Resolver, resolve
 
-__all__ = ["Host"]
+__all__ = ["Host", "networks_of"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -73,28 +73,22 @@ class Host:
 
     # Facts
 
-    def choose_mtu(self, name: str) -> int:
-        device = ipc.get(name)
+    def choose_mtu(self, device: Device) -> int:
         endpoints = [peer.endpoint.host for peer in device.peers if peer.endpoint]
         plain = [host for host in endpoints if "%" not in host]
         return plan.choose_mtu(
             dict.fromkeys(plain), self.netlink.path_mtu, self.netlink.default_mtu
         )
 
-    def networks(self, name: str) -> tuple[str, ...]:
-        """The allowed IPs of all peers."""
-        return _networks(ipc.get(name))
-
-    def running(self, name: str, table: str, *, ipv6: bool = True) -> plan.Running:
+    def running(self, device: Device, table: str, *, ipv6: bool = True) -> plan.Running:
         """The facts that `plan.routing` asks for; the dear ones only when they matter.
 
         Without `ipv6` as if no peer had networks of that family.
         """
-        device = ipc.get(name)
-        networks = tuple(n for n in _networks(device) if ipv6 or ":" not in n)
+        networks = tuple(n for n in networks_of(device) if ipv6 or ":" not in n)
         if table != "auto" or not networks:
             return plan.Running(networks=networks)
-        connected = tuple(self.netlink.connected(name))
+        connected = tuple(self.netlink.connected(device.name))
         if not any(network.endswith("/0") for network in networks):
             return plan.Running(networks=networks, connected=connected)
         ours, priorities = rtnetlink.rules()
@@ -209,7 +203,8 @@ class Host:
         self._save()
 
 
-def _networks(device: Device) -> tuple[str, ...]:
+def networks_of(device: Device) -> tuple[str, ...]:
+    """The allowed IPs of all peers."""
     return tuple(str(network) for peer in device.peers for network in peer.allowed_ips)
 
 

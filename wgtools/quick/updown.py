@@ -16,7 +16,7 @@ from wgtools.conf.quickfile import QuickFile, Value
 from wgtools.errors import ConfigError, WgError
 from wgtools.quick import dns, engines, files, firewall, hooks, ipv6, plan, rtnetlink
 from wgtools.quick.apply import Transaction
-from wgtools.quick.host import Host
+from wgtools.quick.host import Host, networks_of
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import Journal
 from wgtools.quick.linux import link_index
@@ -123,16 +123,17 @@ def _go_up(
 ) -> None:
     kernel = engines.wants_kernel(os.environ)
     transaction.apply(plan.birth(config, name, checked.change, kernel=kernel))
-    mtu = checked.mtu or host.choose_mtu(name)
+    device = ipc.get(name)  # as the PreUp hooks and the configuration left it
+    mtu = checked.mtu or host.choose_mtu(device)
     why = ipv6.obstacle(name, mtu)
-    networks = () if checked.table == "off" else host.networks(name)
+    networks = () if checked.table == "off" or not why[0] else networks_of(device)
     lost = ipv6.judge(name, why, checked.addresses, networks)
     if lost is not None:
         transaction.bear(lost)
     has_ipv6 = not why[0]
     transaction.apply(plan.addressing(config, name, mtu=mtu, dns=dns_words, ipv6=has_ipv6))
     with exclusive(POLICY):
-        running = host.running(name, checked.table, ipv6=has_ipv6)
+        running = host.running(device, checked.table, ipv6=has_ipv6)
         transaction.apply(plan.routing(checked.table, name, running))
     transaction.apply(plan.hooks(config, "postup", name))
     interrupts.check()
