@@ -101,7 +101,7 @@ def test_usage_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert run(monkeypatch, "--frobnicate", "wg0") == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("wgtools-engine: Unknown option: --frobnicate\n\nhint: Usage: ")
+    assert err.startswith("wgtools-engine: Unknown option: --frobnicate\n\nUsage: ")
 
 
 def test_hardened_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
