@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A gigabyte through a tunnel arrives as it was sent."""
+"""A gigabyte through a tunnel arrives as it was sent.
+
+Sent by a program of our own: `iperf3 -F`, which writes what arrived to a file, drops the
+end of it even on loopback (1,066,598,347 of 1,073,741,824 bytes with 3.12).
+"""
 
 from __future__ import annotations
 
