@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "NAME_MAX",
     "AllowedIP",
     "Device",
     "DeviceChange",
@@ -29,6 +30,8 @@ __all__ = [
     "Peer",
     "PeerChange",
 ]
+
+NAME_MAX = 15  # bytes of an interface's name: IFNAMSIZ of linux/if.h less the NUL
 
 
 class _Value:  # noqa: PLW1641  # values that change are not hashable; the others say so

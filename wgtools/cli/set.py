@@ -9,15 +9,15 @@ from wgtools import ipc
 from wgtools.cli import streams
 from wgtools.conf import arguments, values
 from wgtools.errors import AccessError, ConfigError, UsageError, WgError
+from wgtools.model import NAME_MAX
 from wgtools.resolve import Resolver
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from wgtools.keys import Key
 
-__all__ = ["NAME_MAX", "change"]
+__all__ = ["change"]
 
-NAME_MAX = 15  # IFNAMSIZ less the NUL; longer names are cut, inside a character too
 _KEY_TEXT = 44
 _CHUNK = 1 << 12
 
@@ -30,7 +30,7 @@ def change(program: str, words: list[bytes]) -> int:
             "[peer KEY [remove] [preshared-key FILE] [endpoint HOST:PORT] "
             "[persistent-keepalive SECONDS] [allowed-ips [+|-]IP/LEN[,...]]]..."
         )
-    name = streams.text(words[0][:NAME_MAX])
+    name = streams.text(words[0][:NAME_MAX])  # cut, inside a character too (WG_COMPAT 4.8)
     wanted = arguments.parse(
         words[1:], read_key=_key_from, resolver=Resolver(streams.err), warn=streams.err
     )

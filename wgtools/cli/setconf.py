@@ -10,11 +10,11 @@ import os
 
 from wgtools import ipc
 from wgtools.cli import streams
-from wgtools.cli.set import NAME_MAX
 from wgtools.conf import wgconf
 from wgtools.conf.diff import difference, replacing
 from wgtools.conf.document import Document
 from wgtools.errors import AccessError, ConfigError, UsageError, WgError
+from wgtools.model import NAME_MAX
 from wgtools.resolve import Resolver
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import

@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from wgtools.quick.files import Target
+    pass
 
 _VERBS = ("up", "down", "save", "strip")
 _OWN_VERBS = ("plan", "reload", "check", "status")  # cli/quick_verbs.py
@@ -103,7 +103,7 @@ def _act(program: str, verb: str, word: str, options: list[str]) -> int:
         if target.world_accessible:
             streams.tell(f"Warning: `{target.path}' is world accessible")
         if verb == "strip":
-            _write_out(_strip(target))
+            _write_out(files.load(target).stripped())
             return 0
     except PermissionError as error:
         if os.getuid() != 0:
@@ -119,14 +119,6 @@ def _down_by_journal(program: str, name: str) -> bool:
     from wgtools.quick import updown
 
     return updown.down_by_journal(name, _Talk(program))
-
-
-def _strip(target: Target) -> bytes:
-    from wgtools.conf.document import Document
-    from wgtools.conf.quickfile import QuickFile
-    from wgtools.quick import files
-
-    return QuickFile(Document(files.read(target), target.path)).stripped()
 
 
 def _write_out(data: bytes) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wgtools.errors import UsageError, WgError
+from wgtools.model import NAME_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,8 +44,6 @@ Environment:
   WG_UAPI_FD=N              use this listening Unix socket instead of making one
   WG_TUN_NAME_FILE=PATH     write the name that the interface really got to PATH
 """
-
-_MAX_NAME = 15  # IFNAMSIZ less the NUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +91,8 @@ def _checked(name: str) -> str:
     raw = os.fsencode(name)
     if not raw or name in (".", "..") or "/" in name or any(c.isspace() for c in name):
         raise UsageError(f"Not a name for an interface: {name!r}", hint=_USAGE)
-    if len(raw) > _MAX_NAME:
-        raise UsageError(f"An interface name has at most {_MAX_NAME} bytes: {name}")
+    if len(raw) > NAME_MAX:
+        raise UsageError(f"An interface name has at most {NAME_MAX} bytes: {name}")
     return name
 
 

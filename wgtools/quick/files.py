@@ -11,11 +11,15 @@ import os
 import stat
 
 from wgtools.errors import WgError
+from wgtools.model import NAME_MAX
 
-__all__ = ["Target", "is_name", "locate", "read", "replace"]
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from wgtools.conf.quickfile import QuickFile
+
+__all__ = ["Target", "is_name", "load", "locate", "read", "replace"]
 
 DIRECTORY = "/etc/wireguard"
-_NAME_BYTES = 15  # IFNAMSIZ less the NUL
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=+.-")
 
 
@@ -31,7 +35,7 @@ class Target:
 
 
 def is_name(word: str) -> bool:
-    return 1 <= len(word) <= _NAME_BYTES and _NAME.issuperset(word)
+    return 1 <= len(word) <= NAME_MAX and _NAME.issuperset(word)
 
 
 def locate(word: str) -> Target:
@@ -49,7 +53,7 @@ def locate(word: str) -> Target:
     if path.endswith("/") or not stem.endswith(".conf") or not is_name(stem[: -len(".conf")]):
         raise WgError(
             "The config file must be a valid interface name, followed by .conf",
-            hint=f"a name has 1 to {_NAME_BYTES} of the characters a-z A-Z 0-9 _ = + . -",
+            hint=f"a name has 1 to {NAME_MAX} of the characters a-z A-Z 0-9 _ = + . -",
         )
     name = stem[: -len(".conf")]
     if stat.S_ISDIR(found.st_mode):
@@ -70,10 +74,8 @@ def _missing_hint(word: str) -> str:
         return f"to use the file in this directory, type ./{word}"
     if is_name(word) and os.path.isfile(f"{word}.conf"):
         return f"to use the file in this directory, type ./{word}.conf"
-    if "/" not in word and len(word) > _NAME_BYTES:
-        return (
-            f"an interface name has at most {_NAME_BYTES} characters, so this was taken as a file"
-        )
+    if "/" not in word and len(word) > NAME_MAX:
+        return f"an interface name has at most {NAME_MAX} characters, so this was taken as a file"
     if is_name(word):
         return f"looked for {word}.conf in {DIRECTORY}; a path needs a slash, as in ./{word}.conf"
     return ""
@@ -88,6 +90,14 @@ def read(target: Target) -> bytes:
         raise
     except OSError as error:
         raise WgError(f"`{target.path}': {error.strerror}") from error
+
+
+def load(target: Target) -> QuickFile:
+    """The file, read by wg-quick's grammar; nothing is judged.  Raises as `read` does."""
+    from wgtools.conf.document import Document
+    from wgtools.conf.quickfile import QuickFile
+
+    return QuickFile(Document(read(target), target.path))
 
 
 def replace(path: str, data: bytes, temporary: str = "", *, mode: int = 0o600) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from wgtools import ipc
 from wgtools.errors import WgError
 from wgtools.model import Endpoint, HostPort
-from wgtools.quick import check, dns, drift, firewall, hooks, ipv6, plan, rtnetlink, updown
+from wgtools.quick import check, dns, drift, files, firewall, hooks, ipv6, plan, rtnetlink
 from wgtools.quick.apply import CommandFailed, find_program, run
 from wgtools.quick.dns import resolvconf, resolvfile
 from wgtools.quick.linux import Netlink, link_index
@@ -70,7 +70,7 @@ class Reading:
 
 def subject(target: Target) -> Subject:
     """Read and judge the file as `up` does.  Raises ConfigErrors, WgError."""
-    config = updown.load(target)
+    config = files.load(target)
     checked = check.check(config, tables=check.table_names(), bad_hook=hooks.syntax_error)
     found = Subject(target, config, checked, None, [*checked.warnings])
     if config.dns:

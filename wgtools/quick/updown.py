@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`up`, `down`, `save` and `strip`: facts, plan, apply, in that order.
+"""`up`, `down` and `save`: facts, plan, apply, in that order.
 
-The four verbs over the pieces of this package, without a command line: a program
+The verbs over the pieces of this package, without a command line: a program
 that imports wgtools may call them.  They raise WgError and print nothing themselves;
 what happens is told to a `Talk`.
 """
@@ -23,7 +23,7 @@ from wgtools.quick.linux import link_index
 from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS, RemoveFirewall
 
-__all__ = ["down", "down_by_journal", "load", "save", "strip", "up"]
+__all__ = ["down", "down_by_journal", "save", "up"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -50,10 +50,6 @@ STRICT = "WG_QUICK_STRICT"
 _DOWN_HOOKS = ("predown", "postdown")
 
 
-def load(target: Target) -> QuickFile:
-    return QuickFile(Document(files.read(target), target.path))
-
-
 def _load_head(target: Target) -> QuickFile:
     """Without the peers at its end: all that `down` asks of a file of thousands."""
     data = files.read(target)
@@ -62,11 +58,6 @@ def _load_head(target: Target) -> QuickFile:
     if end >= 0 and b"\0" not in data:  # NULs count as not there, within a header too
         data = data[: end + 1]
     return QuickFile(Document(data, target.path))
-
-
-def strip(target: Target) -> bytes:
-    """The wg(8) part of the file; nothing is judged."""
-    return load(target).stripped()
 
 
 def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
@@ -79,7 +70,7 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
 
     name = target.name
     engines.require(os.environ)
-    config = load(target)
+    config = files.load(target)
     checked = check(config, tables=table_names(), bad_hook=hooks.syntax_error)
     strict = os.environ.get(STRICT, "0") not in ("", "0") if strict is None else strict
     _judge_early(config, checked, name)
@@ -283,7 +274,7 @@ def _repair(journal: Journal, host: Host, talk: Talk) -> None:
 
 def save(target: Target, talk: Talk) -> None:
     """Write the running interface back to its file.  Raises WgError."""
-    config = load(target)
+    config = files.load(target)
     if config.saves is None:
         _refuse_save_config(config)
     if not ipc.exists(target.name):
@@ -300,7 +291,7 @@ def _save(target: Target, host: Host) -> None:
     from wgtools.quick.save import saved
 
     name = target.name
-    config = load(target)
+    config = files.load(target)
     written = {value.text.lower() for value in config.addresses}
     text = saved(
         Document(files.read(target), target.path),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from wgtools.errors import InvalidKey
 from wgtools.inet import ntop, pton
 from wgtools.keys import Key
-from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
+from wgtools.model import NAME_MAX, AllowedIP, DeviceChange, Endpoint, PeerChange
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ EPROTO = 71
 
 MAX_LINE = 1024  # the longest legal line is an endpoint of about 80 bytes
 MAX_REQUEST = 64 << 20  # 100,000 peers of four allowed IPs are about 30 MB
-_MAX_NAME = 15  # bytes of an interface's name: IFNAMSIZ less the NUL
 _MAX_INDEX = 0x7FFFFFFF  # of an interface: the kernel's are positive ints
 _CHUNK = 32 << 10  # about how much reply text is made at a time
 
@@ -210,7 +209,7 @@ def _is_zone(zone: str) -> bool:
     if zone.isascii() and zone.isdigit():
         return len(zone) <= 10 and int(zone) <= _MAX_INDEX
     return (
-        0 < len(zone) <= _MAX_NAME
+        0 < len(zone) <= NAME_MAX
         and zone.isascii()
         and zone.isprintable()
         and not any(c in " /:%" for c in zone)

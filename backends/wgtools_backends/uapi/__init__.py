@@ -14,7 +14,7 @@ from errno import EBADF, EINVAL, ENAMETOOLONG, ENODEV, ENOENT, ENXIO, EPROTO
 from stat import S_ISSOCK
 
 from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
-from wgtools.model import Device, DeviceChange, Endpoint, HostPort
+from wgtools.model import NAME_MAX, Device, DeviceChange, Endpoint, HostPort
 from wgtools.uapi.client import GET_REQUEST, GetReply, SetReply, encode_set
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
@@ -25,7 +25,6 @@ __all__ = ["SOCKET_DIRECTORY", "Backend"]
 
 SOCKET_DIRECTORY = b"/var/run/wireguard"
 _SUFFIX = b".sock"
-_NAME_MAX = 15  # IFNAMSIZ less the NUL: names are shown cut to it
 _CHUNK = 1 << 18
 _QUIETLY = getattr(_socket, "MSG_NOSIGNAL", 0)  # `wg` dies of SIGPIPE, but not for a daemon
 
@@ -72,7 +71,7 @@ class Backend:
     def get(self, name: str) -> Device:
         """Ask the daemon.  Raises AccessError, NoSuchInterface, ProtocolError."""
         reply = GetReply(
-            _text(name.encode("utf-8", "surrogateescape")[:_NAME_MAX]),
+            _text(name.encode("utf-8", "surrogateescape")[:NAME_MAX]),
             public_key=_public_key,
             resolve=_resolve,
         )
