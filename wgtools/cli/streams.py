@@ -17,6 +17,7 @@ __all__ = [
     "err",
     "explain",
     "is_terminal",
+    "leave",
     "no_core_dumps",
     "now",
     "out",
@@ -97,6 +98,20 @@ def no_core_dumps() -> None:
         return
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+def leave(status: int) -> None:
+    """End this process here: nothing is open that the system would not close as well.
+
+    The interpreter's own way out frees every object first, which takes 2 to 4 ms.
+    """
+    for stream in (sys.stdout, sys.stderr):  # typer and rich write to these
+        try:
+            if stream is not None:  # closed before we began
+                stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(status)
 
 
 def read_exactly(size: int, descriptor: int = _STDIN) -> bytes:

@@ -12,7 +12,7 @@ import gc
 from wgtools.cli import streams
 from wgtools.errors import WgError
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ def _usage(program: str) -> str:
         f"Usage: {program} SUBCOMMAND [ARGUMENT...]\n\nSubcommands:\n{verbs}"
         "A subcommand with wrong arguments says what it takes.\n"
     )
+
+
+def command() -> None:
+    """What the installed `wg` runs: `main`, and out."""
+    streams.leave(main())
 
 
 def _let_signals_kill() -> None:

@@ -14,11 +14,7 @@ import sys
 from wgtools.cli import streams
 from wgtools.errors import ConfigError, WgError
 
-__all__ = ["main"]
-
-TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
-if TYPE_CHECKING:
-    pass
+__all__ = ["command", "main"]
 
 _VERBS = ("up", "down", "save", "strip")
 _OWN_VERBS = ("plan", "reload", "check", "status")  # cli/quick_verbs.py
@@ -52,6 +48,11 @@ def main() -> int:
     except Exception as error:  # a fault of ours: say so in one line, without values
         streams.tell(streams.fault(program, error))
         return 1
+
+
+def command() -> None:
+    """What the installed `wg-quick` runs: `main`, and out."""
+    streams.leave(main())
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
