@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wgtools.daemon.listener import Listener
     from wgtools.daemon.log import Log
     from wgtools.daemon.loop import Loop
-    from wgtools.daemon.tun.linux import LinuxTun
+    from wgtools.daemon.tun import Tun
 
 __all__ = ["Options", "main", "parse"]
 
@@ -133,8 +133,7 @@ def _run(options: Options) -> int:
     # Only now: `--help` and a mistyped command should not wait for the crypto library.
     from wgtools.daemon.listener import adopt_listener, open_listener
     from wgtools.daemon.log import Log, level_of
-    from wgtools.daemon.tun import TunGone
-    from wgtools.daemon.tun.linux import adopt_tun, create_tun
+    from wgtools.daemon.tun import TunGone, adopt_tun, create_tun
 
     signals = signal_pipe()  # first of all: nothing may be left behind from here on
     tun = create_tun(options.name) if options.tun_fd is None else adopt_tun(options.tun_fd)
@@ -170,7 +169,7 @@ def _write_name(path: str, name: str) -> None:
         raise WgError(f"Cannot write {path}: {e.strerror}") from e
 
 
-def _loop(tun: LinuxTun, listener: Listener, log: Log) -> Loop:
+def _loop(tun: Tun, listener: Listener, log: Log) -> Loop:
     from wgtools.daemon.clock import SystemClock
     from wgtools.daemon.interface import Interface
     from wgtools.daemon.loop import Loop
