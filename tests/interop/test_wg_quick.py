@@ -230,6 +230,27 @@ def test_either_tool_takes_down_what_the_other_brought_up(ours_first: bool, nft:
     assert leftovers(results[1]) == {}
 
 
+def test_reload_to_a_full_tunnel_and_back_without_nft() -> None:
+    narrow = FULL.replace("0.0.0.0/0, ::/0", "10.5.0.0/16").replace("DNS = 10.0.0.53\n", "")
+    tables = bash("iptables-save; ip6tables-save")
+    widen = bash("sed -i 's|10.5.0.0/16|0.0.0.0/0, ::/0|' /etc/wireguard/wg0.conf")
+    move = bash("sed -i 's|10.0.0.1/24|10.0.0.7/24|' /etc/wireguard/wg0.conf")
+    shrink = bash("sed -i 's|0.0.0.0/0, ::/0|10.5.0.0/16|' /etc/wireguard/wg0.conf")
+    reload, plan = quick("reload"), quick("plan")
+    steps = [quick("up"), widen, plan, reload, plan, tables, move, reload, plan, tables]
+    steps += [shrink, reload, plan, tables, widen, reload, quick("down"), tables]
+    results = play(steps, file(narrow), tools={"nft": False})
+    told = [step["stdout"] + step["stderr"] for step in results]
+    assert exits(results) == [0, 0, 2, *[0] * 15], told
+    assert "-d 10.0.0.1/32 ! -i wg0" in told[5]
+    assert "-d fd00::1/128 ! -i wg0" in told[5]
+    assert "-d 10.0.0.7/32 ! -i wg0" in told[9]
+    assert "10.0.0.1/32" not in told[9]
+    assert "wg0" not in told[13]
+    assert "wg0" not in told[17]
+    assert leftovers(results[-2]) == {}
+
+
 def test_our_next_up_is_not_misled_by_a_journal_the_original_left_behind() -> None:
     original = shutil.which("wg-quick", path="/usr/bin:/bin")
     if original is None:

@@ -145,6 +145,32 @@ def test_resolvconf_of_a_package(name: str, package: Callable[[str], list[str]])
     assert results[4]["stdout"] == results[0]["stdout"]
 
 
+DRIFTED = {
+    "systemd-resolved": "resolvectl revert wg0",
+    "openresolv": "resolvconf -f -d wg0",
+    "resolvconf": "resolvconf -d tun.wg0",
+}
+
+
+@pytest.mark.parametrize("name", list(DRIFTED))
+def test_drift_of_dns_is_told_and_mended(name: str, package: Callable[[str], list[str]]) -> None:
+    """Both that of the file and that of the resolver."""
+    path = {"env": {"PATH": "/run/qcase/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}
+    plan, reload = quick("plan") | path, quick("reload") | path
+    edit = bash("sed -i s/10.0.0.53/10.0.0.99/ /etc/wireguard/wg0.conf")
+    lose = bash(DRIFTED[name]) | path
+    steps = [quick("up") | path, plan, edit, plan, reload, plan, SHOW, lose, plan, reload, plan]
+    steps += [quick("down") | path]
+    setup = {"setup": package(name)}
+    results = play(steps, file(TUNNEL), tools=NO_RESOLVCONF, net=setup)
+    told = [step["stdout"] + step["stderr"] for step in results]
+    assert exits(results) == [0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0], told
+    assert "10.0.0.99" in told[3]
+    assert name == "systemd-resolved" or "nameserver 10.0.0.99" in in_force(results[6])
+    assert "10.0.0.99" in told[8]
+    assert leftovers(results[-1]) == {}
+
+
 @pytest.mark.parametrize(
     ("way", "prepare"),
     [
@@ -178,6 +204,23 @@ def test_a_kill_at_any_step_leaves_a_file_that_one_down_restores() -> None:
     for (when, number), down, show in zip(moments, results[1::3], results[2::3], strict=True):
         assert down["exit"] == 0, (when, number, down["stderr"])
         assert show["stdout"] == BEFORE, (when, number)
+
+
+def test_a_kill_at_any_step_of_down_leaves_a_file_that_another_restores() -> None:
+    moments = [(when, number) for number in range(1, 5) for when in ("before", "after")]
+    steps = []
+    for when, n in moments:
+        steps += [quick("up"), killed(when, n, "down", "wg0"), quick("down"), SHOW]
+    results = play(steps, file(TUNNEL), **write_before())
+    for i, (when, number) in enumerate(moments):
+        up, first, second, show = results[4 * i : 4 * i + 4]
+        assert up["exit"] == 0, (when, number, up["stderr"])
+        assert first["exit"] in (-9, 0), (when, number, first["stderr"])
+        # A `down` that had done all it had to do leaves nothing for a second one.
+        assert second["exit"] == int(first["exit"] == 0), (when, number, second["stderr"])
+        assert show["stdout"] == BEFORE, (when, number)
+        assert leftovers(second) == {}, (when, number)
+    assert exits(results[1::4]).count(-9) >= 4
 
 
 def test_after_a_reboot_there_is_no_journal_but_the_file_is_still_ours() -> None:

@@ -283,13 +283,15 @@ def _of_resolvconf(name: str) -> Words | None:
     if not program or os.path.basename(os.path.realpath(program)) == "resolvectl":
         return None  # resolved's stand-in lists nothing
     entry = resolvconf.entry_name(name)
-    text = _output(["resolvconf", "-l", entry])
-    if not text:
+    kept = "/etc/resolvconf/run/interface"  # Debian's, whose -l prints all entries in one
+    if os.path.isdir(kept):
         try:
-            with open(f"/etc/resolvconf/run/interface/{entry}", encoding="utf-8") as file:
+            with open(f"{kept}/{entry}", encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
         except OSError:
             text = ""
+    else:
+        text = _output(["resolvconf", "-l", entry])
     rows = [line.split() for line in text.splitlines()]
     servers = tuple(row[1] for row in rows if row[:1] == ["nameserver"] and len(row) > 1)
     return servers, tuple(word for row in rows if row[:1] == ["search"] for word in row[1:])
