@@ -136,9 +136,8 @@ def _remove_stale(name: str, path: str) -> None:
 
 
 def _listening(path: str) -> socket.socket:
-    sock = socket.socket(
-        socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    )
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
     before = os.umask(0o177)  # 0600 from its first moment
     try:
         sock.bind(path)

@@ -71,7 +71,9 @@ def lock_memory() -> bool:
 
 def signal_pipe() -> int:
     """A descriptor that becomes readable on SIGTERM, SIGINT and SIGHUP."""
-    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    read, write = os.pipe()  # macOS has no pipe2
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
 
     def noted(_number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(OSError):

@@ -20,28 +20,20 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from wgtools.daemon.udpoptions import OPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from wgtools.daemon.udpoptions import UDPOptions
     from wgtools.engine.events import Address, Datagrams
 
 __all__ = ["Received", "Sticky", "UDPSockets"]
 
-# linux/in.h, linux/in6.h, linux/udp.h, asm-generic/socket.h: not all in every `socket`
-_IP_PKTINFO = 8
-_IP_MTU_DISCOVER = 10
-_IPV6_MTU_DISCOVER = 23
-_IPV6_RECVPKTINFO = 49
-_IPV6_PKTINFO = 50
-_PMTUDISC_DONT = 0
-_SOL_UDP = 17
-_UDP_SEGMENT = 103
-_UDP_GRO = 104
-_SO_SNDBUFFORCE = 32
-_SO_RCVBUFFORCE = 33
-_SO_MARK = 36
+_SOL_UDP = 17  # linux/udp.h: only Linux has options of this level that we use
 
 _BUFFER = 7 << 20  # what measured best for wireguard-go (commit f26efb6)
+_SMALL_BUFFER = 256 << 10  # below it a system's own size will do
 _RANDOM_PORT_TRIES = 100
 _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 _PATIENCE_MS = 20  # how long a full send buffer may hold the loop
@@ -53,7 +45,6 @@ _SEGMENT = struct.Struct("=H")
 _INT = struct.Struct("=i")
 _ANCILLARY = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(4)
 
-_DATAGRAMS = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _CONCESSIONS = 5  # source, segments, and a full buffer now and then
 
 _Control = tuple[int, int, bytes]
@@ -91,8 +82,14 @@ class UDPSockets:
     """A bound pair of sockets.  Raises OSError from the constructor only."""
 
     def __init__(
-        self, port: int = 0, *, fwmark: int = 0, open_socket: OpenSocket = socket.socket
+        self,
+        port: int = 0,
+        *,
+        fwmark: int = 0,
+        open_socket: OpenSocket = socket.socket,
+        options: UDPOptions = OPTIONS,
     ) -> None:
+        self._options = options
         self.troubles: Counter[str] = Counter()  # by errno name
         self.has_gso = True
         self.has_gro = False
@@ -109,7 +106,8 @@ class UDPSockets:
             for sock in self.sockets:
                 self._prepare(sock)
             # Setting none needs the same privilege: without it we want to know, no more.
-            self.can_mark = _option(self.sockets[0], socket.SOL_SOCKET, _SO_MARK, 0)
+            probe = options.probe_mark
+            self.can_mark = probe is None or _option(self.sockets[0], *probe)
             if fwmark:
                 self.set_fwmark(fwmark)
         except OSError:
@@ -145,26 +143,23 @@ class UDPSockets:
             return
 
     def _prepare(self, sock: socket.socket) -> None:
+        options = self._options
         for forced, plain in (
-            (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
-            (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+            (options.receive_buffer, socket.SO_RCVBUF),
+            (options.send_buffer, socket.SO_SNDBUF),
         ):
-            if not _option(sock, socket.SOL_SOCKET, forced, _BUFFER):
-                _option(sock, socket.SOL_SOCKET, plain, _BUFFER)
-        # Path MTU is found inside the tunnel; outside, big datagrams are cut on the way.
-        if sock.family == socket.AF_INET:
-            _option(sock, socket.IPPROTO_IP, _IP_PKTINFO, 1)
-            _option(sock, socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DONT)
-        else:
-            _option(sock, socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-            _option(sock, socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_DONT)
-        self.has_gro = _option(sock, _SOL_UDP, _UDP_GRO, 1) or self.has_gro
-        self.has_gso = _option(sock, _SOL_UDP, _UDP_SEGMENT, 0) and self.has_gso
+            if not forced or not _option(sock, socket.SOL_SOCKET, forced, _BUFFER):
+                _enlarge(sock, plain)
+        for setting in options.four if sock.family == socket.AF_INET else options.six:
+            _option(sock, *setting)
+        self.has_gro = _has(sock, options.gro, 1) or self.has_gro
+        self.has_gso = _has(sock, options.segment, 0) and self.has_gso
 
     def set_fwmark(self, fwmark: int) -> None:
-        """Raises OSError (EPERM without CAP_NET_ADMIN)."""
-        for sock in self.sockets:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, fwmark)
+        """Nothing where there are no marks.  Raises OSError (EPERM without CAP_NET_ADMIN)."""
+        signed = fwmark - (1 << 32) if fwmark >> 31 else fwmark  # setsockopt takes a C int
+        for sock in self.sockets if self._options.mark else ():
+            sock.setsockopt(socket.SOL_SOCKET, self._options.mark, signed)
         self.forget_sources()
 
     def forget_sources(self) -> None:
@@ -199,9 +194,9 @@ class UDPSockets:
         sticky = None
         for level, kind, data in ancillary:
             if level == _SOL_UDP:
-                if kind == _UDP_GRO:
+                if kind == self._options.gro:
                     size = _INT.unpack_from(data)[0] or length
-            elif self.tun_index and _interface(kind, data) == self.tun_index:
+            elif self.tun_index and self._interface(kind, data) == self.tun_index:
                 self.troubles["through our own tunnel"] += 1
                 return Received(0, 0, address, None)
             else:
@@ -215,13 +210,40 @@ class UDPSockets:
         known = self._stickies.get((kind, data))
         if known is not None and known.alive:
             return known  # one that had died: asked again, it is ours again
-        control = _answer_control(kind, data)
+        control = self._answer_control(kind, data)
         if control is None:
             return None
         if len(self._stickies) >= _MEMORY:
             self.forget_sources()
         sticky = self._stickies[kind, data] = Sticky(control)
         return sticky
+
+    def _interface(self, kind: int, data: bytes) -> int:
+        """The interface that a datagram came in by; 0 if that is not said."""
+        options, index = self._options, 0
+        if kind == options.pktinfo4 and len(data) == _PKTINFO4.size:
+            index, _, _ = _PKTINFO4.unpack(data)
+        elif kind == options.pktinfo6 and len(data) == _PKTINFO6.size:
+            _, index = _PKTINFO6.unpack(data)
+        return index
+
+    def _answer_control(self, kind: int, data: bytes) -> _Control | None:
+        """The control message to answer with: the address that was asked, the interface left to
+        the routing table, but for link-local addresses, which mean nothing without one."""
+        options = self._options
+        if kind == options.pktinfo4 and len(data) == _PKTINFO4.size:
+            _index, source, _asked = _PKTINFO4.unpack(data)
+            return socket.IPPROTO_IP, kind, _PKTINFO4.pack(0, source, bytes(4))
+        if kind == options.address4 and len(data) == 4:
+            return socket.IPPROTO_IP, kind, data
+        if kind == options.pktinfo6 and len(data) == _PKTINFO6.size:
+            source, index = _PKTINFO6.unpack(data)
+            if source[:1] == b"\xff":
+                return None
+            link_local = source[0] == 0xFE and source[1] & 0xC0 == 0x80
+            answer = _PKTINFO6.pack(source, index if link_local else 0)
+            return socket.IPPROTO_IPV6, kind, answer
+        return None
 
     # -------------------------------------------------------------- sending
 
@@ -296,7 +318,11 @@ class UDPSockets:
         if control is None:
             if len(self._segment) >= _MEMORY:
                 self._segment.clear()
-            control = self._segment[size] = (_SOL_UDP, _UDP_SEGMENT, _SEGMENT.pack(size))
+            control = self._segment[size] = (
+                _SOL_UDP,
+                self._options.segment,
+                _SEGMENT.pack(size),
+            )
         return control
 
     def _count(self, e: OSError) -> None:
@@ -310,12 +336,13 @@ _GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP)
 def _bound(open_socket: OpenSocket, family: int, port: int) -> socket.socket | None:
     """A non-blocking socket on `port`; None where the host lacks the family.  Raises OSError."""
     try:
-        sock = open_socket(family, _DATAGRAMS)
+        sock = open_socket(family, socket.SOCK_DGRAM)
     except OSError as e:
         if e.errno in _NO_FAMILY:
             return None
         raise
     try:
+        sock.setblocking(False)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(("", port))
@@ -335,30 +362,16 @@ def _option(sock: socket.socket, level: int, option: int, value: int) -> bool:
     return True
 
 
-def _interface(kind: int, data: bytes) -> int:
-    """The interface that a datagram came in by; 0 if that is not said."""
-    index = 0
-    if kind == _IP_PKTINFO and len(data) == _PKTINFO4.size:
-        index, _, _ = _PKTINFO4.unpack(data)
-    elif kind == _IPV6_PKTINFO and len(data) == _PKTINFO6.size:
-        _, index = _PKTINFO6.unpack(data)
-    return index
+def _has(sock: socket.socket, option: int, value: int) -> bool:
+    """Whether the kernel knows a UDP option, and takes `value` for it."""
+    return bool(option) and _option(sock, _SOL_UDP, option, value)
 
 
-def _answer_control(kind: int, data: bytes) -> _Control | None:
-    """The control message to answer with: the address that was asked, the interface left to
-    the routing table, but for link-local addresses, which mean nothing without one."""
-    if kind == _IP_PKTINFO and len(data) == _PKTINFO4.size:
-        _index, source, _asked = _PKTINFO4.unpack(data)
-        return socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO4.pack(0, source, bytes(4))
-    if kind == _IPV6_PKTINFO and len(data) == _PKTINFO6.size:
-        source, index = _PKTINFO6.unpack(data)
-        if source[:1] == b"\xff":
-            return None
-        link_local = source[0] == 0xFE and source[1] & 0xC0 == 0x80
-        answer = _PKTINFO6.pack(source, index if link_local else 0)
-        return socket.IPPROTO_IPV6, _IPV6_PKTINFO, answer
-    return None
+def _enlarge(sock: socket.socket, buffer: int) -> None:
+    """As large as the system lets it be: the BSDs refuse what is over their limit."""
+    size = _BUFFER
+    while size >= _SMALL_BUFFER and not _option(sock, socket.SOL_SOCKET, buffer, size):
+        size //= 2
 
 
 def _writable(sock: socket.socket) -> bool:

@@ -35,6 +35,9 @@ class FakeSocket:
         self.port = 0
         self.incoming: list[object] = []
 
+    def setblocking(self, flag: bool) -> None:
+        self.blocks = flag
+
     def setsockopt(self, level: int, option: int, value: int) -> None:
         if (level, option) in self.host.forbidden_options:
             raise OSError(errno.EPERM, "no")
