@@ -106,7 +106,7 @@ def run(program: str, words: list[str]) -> int:
         # click's usage errors; typer carries a click of its own, whose module is private.
         if not hasattr(error, "format_message"):
             raise
-        streams.err(f"{program} {words[0]}: {error.format_message()}")
-        streams.err(f"\nhint: {program} {words[0]} --help tells what can be given")
+        streams.tell(f"{program} {words[0]}: {error.format_message()}")
+        streams.tell(f"\nhint: {program} {words[0]} --help tells what can be given")
         return 1
     return status if isinstance(status, int) else 0
