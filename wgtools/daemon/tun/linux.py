@@ -9,7 +9,6 @@ network namespace, and then the ear moves after it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -19,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from wgtools.daemon.tun import Link, TunGone
+from wgtools.daemon.tun.netns import FarEar, sender
 from wgtools.errors import AccessError, UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ _IFF_UP = 0x1
 _RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # link, IPv4 and IPv6 addresses and routes
 _NLMSGHDR = struct.Struct("=IHHII")
-
-_CLONE_NEWNET = 0x40000000
+_ANCILLARY = socket.CMSG_SPACE(4)  # the id of a network namespace
 
 _NO_HEADER = bytes(10)
 _IFREQ_SIZE = 40
@@ -122,7 +121,9 @@ class LinuxTun:
         if not self.can_udp_offload and not self._offload(_TCP_OFFLOADS):
             self._offload(0)
         self._has_left = False
-        self._home: int | None = None  # our own network namespace, once the interface left it
+        self._namespace: int | None = None  # the id of where the interface is; None: with us
+        self._home = _our_namespace()
+        self._far = _open_far()
         self._query = socket.socket(
             socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET, socket.SOCK_DGRAM
         )
@@ -177,45 +178,45 @@ class LinuxTun:
         routes = False
         for _ in range(32):
             try:
-                data = self._ear.recv(65536)
+                data, ancillary, *_ = self._ear.recvmsg(65536, _ANCILLARY)
             except BlockingIOError:
                 break
             except OSError:  # ENOBUFS: messages were lost
                 routes = True
                 continue
-            kinds = list(_messages(data))
-            routes = routes or any(kind not in (_RTM_NEWLINK, _RTM_DELLINK) for kind, _ in kinds)
-            if (_RTM_DELLINK, self._index) in kinds:
+            namespace, kinds = sender(ancillary), _messages(data)
+            if namespace is None:  # the sockets are with us, wherever the interface is
+                routes = routes or any(
+                    kind not in (_RTM_NEWLINK, _RTM_DELLINK) for kind, _ in kinds
+                )
+            if namespace == self._namespace and (_RTM_DELLINK, self._index) in kinds:
                 self._has_left = True
         return routes
 
     def _follow(self) -> None:
-        """Our link has left this namespace: find out where to, and listen there."""
+        """Our link has left where it was: find out where to, and listen there."""
         self._has_left = False
         self.name, _ = self._identify_or_gone()
         try:
             there = fcntl.ioctl(self._fd, _TUNGETDEVNETNS)
         except OSError:
             return  # no privilege for it: what we knew of the link last stays true
-        if self._home is None:
-            self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _setns(there)
-            try:
-                ear = _open_ear()
-                query = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                index = socket.if_nametoindex(self.name)
-            finally:
-                _setns(self._home)
+            if _is_same(there, self._home):
+                self._index = socket.if_nametoindex(self.name)
+                self._namespace = None
+            elif self._far is not None:
+                self._namespace = self._far.namespace_id(there)
+                if self._ear is not self._far.ear:
+                    self._far.listen()
+                    if self._ear is not None:
+                        self._ear.close()
+                    self._ear = self._far.ear
+                self._index, _, _ = self._far.link(self.name, self._namespace)
         except OSError:
             return
         finally:
             os.close(there)
-        if self._ear is not None:
-            self._ear.close()
-        self._ear = ear
-        self._query.close()
-        self._query, self._index = query, index
 
     def _identify_or_gone(self) -> tuple[str, int]:
         try:
@@ -237,6 +238,9 @@ class LinuxTun:
 
     def _look(self) -> Link:
         self.name, _ = self._identify_or_gone()  # `ip link set NAME name OTHER` is allowed
+        if self._namespace is not None and self._far is not None:
+            _, flags, mtu = self._far.link(self.name, self._namespace)
+            return Link(up=bool(flags & _IFF_UP), mtu=mtu)
         request = _ifreq(os.fsencode(self.name))
         (flags,) = struct.unpack_from("16xH", fcntl.ioctl(self._query, _SIOCGIFFLAGS, request))
         (mtu,) = struct.unpack_from("16xi", fcntl.ioctl(self._query, _SIOCGIFMTU, request))
@@ -247,11 +251,9 @@ class LinuxTun:
         try:
             there = fcntl.ioctl(self._fd, _TUNGETDEVNETNS)
         except OSError:
-            return self._home is None  # no privilege to ask: it was here when it began
+            return self._namespace is None  # no privilege to ask: it was here when it began
         try:
-            return os.path.samestat(os.fstat(there), os.stat("/proc/self/ns/net"))
-        except OSError:
-            return self._home is None
+            return _is_same(there, self._home)
         finally:
             os.close(there)
 
@@ -267,7 +269,9 @@ class LinuxTun:
         self._query.close()
         if self._ear is not None:
             self._ear.close()
-        if self._home is not None:
+        if self._far is not None:
+            self._far.close()
+        if self._home >= 0:
             os.close(self._home)
 
 
@@ -303,9 +307,21 @@ def _messages(data: bytes) -> list[tuple[int, int]]:
     return found
 
 
-def _setns(fd: int) -> None:
-    """setns(2).  Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, _CLONE_NEWNET):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+def _our_namespace() -> int:
+    """A descriptor of the network namespace that we are in; -1 where there is no /proc."""
+    try:
+        return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _is_same(there: int, home: int) -> bool:
+    """Whether two descriptors are of one namespace; if one cannot tell, it is."""
+    return home < 0 or os.path.samestat(os.fstat(there), os.fstat(home))
+
+
+def _open_far() -> FarEar | None:
+    try:
+        return FarEar()
+    except OSError:
+        return None
