@@ -6,7 +6,7 @@ PREFIX = /usr/local
 DESTDIR =
 VENV = .venv
 
-.PHONY: demo test bench fuzz install clean
+.PHONY: demo test bench fuzz soak install clean
 
 demo: $(VENV)/ready
 	@$(VENV)/bin/python docs/demo/demo.py
@@ -18,7 +18,12 @@ bench: $(VENV)/ready
 	$(VENV)/bin/python tests/bench/run.py
 
 fuzz: $(VENV)/ready
-	WGTOOLS_PROFILE=fuzz $(VENV)/bin/python -m pytest -q tests/fuzz $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check atheris || \
+	    echo "without atheris: inputs are changed blindly" >&2
+	@$(VENV)/bin/python tests/fuzz/run.py $(FUZZ_TARGETS)
+
+soak: $(VENV)/ready
+	@$(VENV)/bin/python tests/soak/run.py
 
 install:
 	$(PYTHON) -m pip install --no-deps --ignore-installed --root-user-action=ignore \

@@ -3,8 +3,8 @@
 
 In CI (`WGTOOLS_NO_SKIP` set) a tier that cannot run is a failure; elsewhere the last
 lines of the run say which tier it was and what it lacks.  There Hypothesis tries the
-same examples every time, so that a red run is about the change; everywhere else, and
-in `make fuzz`, it tries new ones.
+same examples every time, so that a red run is about the change; everywhere else it
+tries new ones, and with `WGTOOLS_PROFILE=fuzz` very many.
 """
 
 import os

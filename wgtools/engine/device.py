@@ -208,10 +208,12 @@ class Engine:
         perhaps shorter.  `sticky` comes back with every answer to that address."""
         now = self._turn(now)
         self._settle(now)
-        if not self._accepts():
-            return
         if size <= 0:
             self.counters[Drop.MALFORMED] += 1
+            return
+        refusal = self._refusal()
+        if refusal is not None:
+            self.counters[refusal] += -(-len(data) // size)
             return
         self._receiver.receive(memoryview(data), size, address, sticky, now)
 
@@ -220,7 +222,9 @@ class Engine:
         16 spare bytes that belong to `frame` but not to the packet.  The frame is
         overwritten."""
         now = self._turn(now)
-        if not self._accepts():
+        refusal = self._refusal()
+        if refusal is not None:
+            self.counters[refusal] += 1
             return
         view = memoryview(frame)
         end = len(view) - PADDING_MULTIPLE
@@ -262,15 +266,11 @@ class Engine:
         self._settle(self._last)
         return self._context.outbox.drain()
 
-    def _accepts(self) -> bool:
-        context = self._context
-        if not context.up:
-            context.counters[Drop.DOWN] += 1
-            return False
-        if context.outbox.is_full:
-            context.counters[Drop.OUTGOING_FULL] += 1
-            return False
-        return True
+    def _refusal(self) -> Drop | None:
+        """Why nothing can be taken in at all just now."""
+        if not self._context.up:
+            return Drop.DOWN
+        return Drop.OUTGOING_FULL if self._context.outbox.is_full else None
 
     def _turn(self, now: Now) -> Now:
         """`now`, or the last one's `mono` if that clock has gone back."""

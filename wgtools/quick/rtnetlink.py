@@ -264,13 +264,15 @@ def delete_rule(rule: Rule) -> None:
 
 def decode_rule(body: bytes, family: int) -> tuple[int, Rule | None]:
     """(priority, the rule if nothing but our own two shapes fits it)."""
+    if len(body) < _RULE.size:
+        return 0, None
     _, dst, src, tos, table, _, _, action, flags = _RULE.unpack_from(body)
     words: dict[int, int] = {}
     foreign = bool(dst or src or tos or action != _TO_TABLE or flags & ~_INVERT)
     offset = _RULE.size
     while offset + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, offset)
-        if length < _ATTRIBUTE.size:
+        if length < _ATTRIBUTE.size or offset + length > len(body):
             break
         if kind in _OURS and length == _WORD.size:
             words[kind] = _WORD.unpack_from(body, offset)[2]
