@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""What every Tun keeps: the one in memory, and the system's own in a namespace of its own."""
+"""What every Tun keeps: the one in memory, the system's own in a namespace of its own, and
+those of other systems before kernels of our making (bsd_kernel.py)."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import selectors
 import socket
 import struct
 import subprocess
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Protocol
 
 import pytest
 
-from wgtools.daemon.tun import FRAME_ROOM, Tun, TunGone
+from tests.contract.bsd_kernel import (
+    RTM_ADD,
+    BSDKernel,
+    FreeBSDKernel,
+    MacOSKernel,
+    OpenBSDKernel,
+)
+from wgtools.daemon.tun import FRAME_ROOM, Tun, TunGone, freebsd, macos, openbsd
 from wgtools.daemon.tun.linux import LinuxTun, create_tun
 from wgtools.testing.memory_tun import MemoryTun
 
@@ -117,7 +126,62 @@ class OfLinux:
         os.close(self.home)
 
 
-@pytest.fixture(params=[InMemory, OfLinux], ids=["memory", "linux"])
+class OfBSD:
+    """Before the kernel of another system."""
+
+    def __init__(self, kernel: BSDKernel, tun: Tun) -> None:
+        self.kernel = kernel
+        self.tun = tun
+
+    def set_link(self, *, up: bool | None = None, mtu: int | None = None) -> None:
+        self.kernel.set_link(up=up, mtu=mtu)
+
+    def send(self, payload: bytes) -> None:
+        self.kernel.give(packet(payload))
+
+    def heard(self) -> bytes:
+        return self.kernel.taken()[32:]
+
+    def delete(self) -> None:
+        self.kernel.delete()
+
+    def change_routes(self) -> None:
+        self.kernel.tell(RTM_ADD)
+
+    def close(self) -> None:
+        self.tun.close()
+        self.kernel.stop()
+
+
+class OfFreeBSD(OfBSD):
+    def __init__(self) -> None:
+        kernel = FreeBSDKernel()
+        super().__init__(kernel, freebsd.create_tun("tun9", calls=kernel.calls))
+
+
+class OfOpenBSD(OfBSD):
+    def __init__(self) -> None:
+        kernel = OpenBSDKernel()
+        kernel.refuse = {f"/dev/tun{unit}": errno.EBUSY for unit in range(2)}
+        super().__init__(kernel, openbsd.create_tun("tun", calls=kernel.calls))
+
+
+class OfMacOS(OfBSD):
+    def __init__(self) -> None:
+        kernel = MacOSKernel()
+        super().__init__(kernel, macos.create_tun("utun9", calls=kernel.calls))
+
+
+SYSTEMS: dict[str, Callable[[], System]] = {
+    "memory": InMemory,
+    "linux": OfLinux,
+    "freebsd": OfFreeBSD,
+    "openbsd": OfOpenBSD,
+    "macos": OfMacOS,
+}
+
+
+@pytest.fixture(params=list(SYSTEMS.values()), ids=list(SYSTEMS))
 def system(request: pytest.FixtureRequest) -> Generator[System]:
     if request.param is OfLinux and (os.geteuid() != 0 or not os.path.exists("/dev/net/tun")):
         pytest.skip("a TUN of the system needs root and /dev/net/tun")
@@ -142,7 +206,8 @@ def readable(fd: int) -> bool:
 
 
 def test_name_and_first_state(system: System) -> None:
-    assert system.tun.name == "tun9"
+    expected = "tun2" if isinstance(system, OfOpenBSD) else "tun9"
+    assert system.tun.name.removeprefix("u") == expected
     link = system.tun.link()
     assert (link.up, link.mtu) == (False, 1420)
 

@@ -73,6 +73,7 @@ class Numbers:
 class BSDTun:
     """An open device.  Raises OSError from the constructor, with `fd` still open.
 
+    `mtu` is what it shall have; None leaves it as it is.
     `identify` asks the system for the interface's present name, and raises OSError when
     it has none any more; `destroy` removes what outlives its descriptor.
     """
@@ -86,6 +87,7 @@ class BSDTun:
         *,
         numbers: Numbers,
         calls: Calls,
+        mtu: int | None = None,
         identify: Callable[[int], str] | None = None,
         destroy: Callable[[str], None] | None = None,
     ) -> None:
@@ -100,7 +102,13 @@ class BSDTun:
         self._index = calls.index_of(name)
         self._query = calls.socket(numbers.query_family, socket.SOCK_DGRAM, 0)
         self._ear = _open_ear(calls)
-        self._link = self._look()
+        try:
+            if mtu is not None:
+                self.set_mtu(mtu)
+            self._link = self._look()
+        except OSError:
+            self._close_sockets()
+            raise
 
     def fileno(self) -> int:
         return self._fd
@@ -185,6 +193,9 @@ class BSDTun:
         if self._destroy is not None:
             with contextlib.suppress(OSError):
                 self._destroy(self.name)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         self._query.close()
         if self._ear is not None:
             self._ear.close()

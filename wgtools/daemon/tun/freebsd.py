@@ -58,13 +58,14 @@ _NUMBERS = Numbers(
 class FreeBSDTun(BSDTun):
     """An open tun(4).  Raises OSError from the constructor, with `fd` still open."""
 
-    def __init__(self, fd: int, *, calls: Calls) -> None:
+    def __init__(self, fd: int, *, calls: Calls, mtu: int | None = None) -> None:
         self._owner = 0
         super().__init__(
             fd,
             _name(fd, calls),
             numbers=_NUMBERS,
             calls=calls,
+            mtu=mtu,
             identify=lambda fd: _name(fd, calls),
             destroy=lambda name: _destroy(name, calls),
         )
@@ -94,14 +95,12 @@ def create_tun(name: str, *, mtu: int = 1420, calls: Calls | None = None) -> Fre
         if cloned != name:
             _rename(cloned, name, calls)
             cloned = name
-        tun = FreeBSDTun(fd, calls=calls)
-        tun.set_mtu(mtu)
+        return FreeBSDTun(fd, calls=calls, mtu=mtu)
     except OSError as e:
         calls.close(fd)
         with contextlib.suppress(OSError):
             _destroy(cloned, calls)
         raise creation_error(name, e) from e
-    return tun
 
 
 def adopt_tun(fd: int, *, calls: Calls | None = None) -> FreeBSDTun:

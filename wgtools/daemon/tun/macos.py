@@ -38,8 +38,8 @@ _NUMBERS = Numbers(
 class MacOSTun(BSDTun):
     """An open utun.  Raises OSError from the constructor, with `fd` still open."""
 
-    def __init__(self, fd: int, name: str, *, calls: Calls) -> None:
-        super().__init__(fd, name, numbers=_NUMBERS, calls=calls)
+    def __init__(self, fd: int, name: str, *, calls: Calls, mtu: int | None = None) -> None:
+        super().__init__(fd, name, numbers=_NUMBERS, calls=calls, mtu=mtu)
 
 
 def create_tun(name: str, *, mtu: int = 1420, calls: Calls | None = None) -> MacOSTun:
@@ -62,12 +62,10 @@ def create_tun(name: str, *, mtu: int = 1420, calls: Calls | None = None) -> Mac
         raise creation_error(name, e) from e
     fd = control.detach()
     try:
-        tun = MacOSTun(fd, name, calls=calls)
-        tun.set_mtu(mtu)
+        return MacOSTun(fd, name, calls=calls, mtu=mtu)
     except OSError as e:
         calls.close(fd)
         raise creation_error(name, e) from e
-    return tun
 
 
 def _unit(name: str) -> int:

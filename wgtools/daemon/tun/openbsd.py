@@ -31,8 +31,8 @@ _NUMBERS = Numbers(
 class OpenBSDTun(BSDTun):
     """An open tun(4).  Raises OSError from the constructor, with `fd` still open."""
 
-    def __init__(self, fd: int, name: str, *, calls: Calls) -> None:
-        super().__init__(fd, name, numbers=_NUMBERS, calls=calls)
+    def __init__(self, fd: int, name: str, *, calls: Calls, mtu: int | None = None) -> None:
+        super().__init__(fd, name, numbers=_NUMBERS, calls=calls, mtu=mtu)
 
 
 def create_tun(name: str, *, mtu: int = 1420, calls: Calls | None = None) -> OpenBSDTun:
@@ -48,12 +48,10 @@ def create_tun(name: str, *, mtu: int = 1420, calls: Calls | None = None) -> Ope
             ) from e
         raise creation_error(name, e) from e
     try:
-        tun = OpenBSDTun(fd, name, calls=calls)
-        tun.set_mtu(mtu)
+        return OpenBSDTun(fd, name, calls=calls, mtu=mtu)
     except OSError as e:
         calls.close(fd)
         raise creation_error(name, e) from e
-    return tun
 
 
 def _opened(name: str, calls: Calls) -> tuple[int, str]:
