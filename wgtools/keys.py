@@ -67,9 +67,11 @@ class Key:
         return cls(bytes(key))
 
     def base64(self) -> str:
+        """As files and `wg` have it: the key itself, in plain sight."""
         return b2a_base64(self._raw, newline=False).decode("ascii")
 
     def hex(self) -> str:
+        """As the UAPI has it: the key itself, in plain sight."""
         return self._raw.hex()
 
     @property

@@ -151,7 +151,12 @@ class AllowedIP(_Value):
 
 
 class Peer(_Value):
-    """A peer as a device reports it."""
+    """A peer as a device reports it.
+
+    `keepalive` is in seconds, 0 for off; `handshake_sec` and `handshake_nsec` are the Unix time
+    of the last handshake, 0 for never; `rx_bytes` and `tx_bytes` count what came and went over
+    the wire; `preshared_key` is None when there is none.
+    """
 
     __slots__ = (
         "allowed_ips",
@@ -192,8 +197,9 @@ class Peer(_Value):
 class Device(_Value):
     """A WireGuard interface as its backend reports it.
 
-    The UAPI does not report the public key: its client leaves the 6 ms that computing it
-    costs a new process (docs/decisions/0002) to whoever asks for it.
+    `listen_port` 0 is none yet; `fwmark` 0 is off; the keys are None where none is set, or where
+    the caller may not see them.  The UAPI does not report the public key: its client leaves the
+    6 ms that computing it costs a new process (docs/decisions/0002) to whoever asks for it.
     """
 
     __slots__ = ("_compute", "_public_key", "fwmark", "listen_port", "name", "peers", "private_key")
@@ -221,6 +227,7 @@ class Device(_Value):
 
     @property
     def public_key(self) -> Key | None:
+        """The one that belongs to the private key; None if there is none."""
         if self._compute is not None:
             self.public_key = self._compute()
         return self._public_key
@@ -236,7 +243,11 @@ class Device(_Value):
 
 
 class PeerChange(_Value):
-    """What shall become of one peer.  None leaves alone, zero clears."""
+    """What shall become of one peer.  None leaves alone, zero clears.
+
+    `update_only` does nothing if there is no such peer; `remove` takes it away;
+    `replace_allowed_ips` removes those it has first.  `keepalive` is in seconds.
+    """
 
     __slots__ = (
         "allowed_ips",
@@ -272,7 +283,11 @@ class PeerChange(_Value):
 
 
 class DeviceChange(_Value):
-    """What shall become of a device; `DeviceChange()` changes nothing."""
+    """What shall become of a device; `DeviceChange()` changes nothing.
+
+    A zero `private_key` removes the device's, `listen_port` 0 lets the system choose, `fwmark` 0
+    turns it off; `replace_peers` removes every peer first.
+    """
 
     __slots__ = ("fwmark", "listen_port", "peers", "private_key", "replace_peers")
 

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""The names that programs import: their examples, what `watch` tells, and that they are typed."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wgtools
+from wgtools import ipc, library
+from wgtools.errors import NoSuchInterface
+from wgtools.keys import Key
+from wgtools.model import AllowedIP, Device, DeviceChange, Endpoint, HostPort, Peer, PeerChange
+from wgtools.testing.memory_backend import MemoryBackend
+
+FIRST = Key.from_base64(b"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
+SECOND = Key.from_base64(b"TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=")
+FILE = """\
+[Interface]
+Address = 10.0.0.1/24
+[Peer]
+PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+Endpoint = vpn.example.org:51820
+"""
+
+
+class Shaking(MemoryBackend):
+    """A new handshake at every look."""
+
+    looks = 0
+
+    def get(self, name: str) -> Device:
+        self.looks += 1
+        device = super().get(name)
+        for peer in device.peers:
+            peer.handshake_sec = self.looks
+        return device
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> MemoryBackend:
+    memory = Shaking("wg0")
+    peer = PeerChange(FIRST, allowed_ips=[AllowedIP.parse("10.0.0.2/32")])
+    memory.set("wg0", DeviceChange(listen_port=51820, peers=[peer]))
+    monkeypatch.setattr(ipc, "backends", lambda: (memory, memory))
+    monkeypatch.setattr(ipc, "_load", lambda _: memory)
+    monkeypatch.setattr(library.watch, "__kwdefaults__", {"seconds": 1.0, "sleep": lambda _: None})
+    return memory
+
+
+def test_every_example_is_true(
+    backend: MemoryBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wg0.conf").write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner()
+    examples = doctest.DocTestFinder().find(library, "wgtools.library")
+    shown = {test.name.rpartition(".")[2] for test in examples if test.examples}
+    for test in examples:
+        runner.run(test)
+    assert runner.failures == 0
+    functions = {name for name in library.__all__ if name.islower()}
+    assert shown == functions
+
+
+def test_a_device_of_two_backends_is_listed_once(backend: MemoryBackend) -> None:
+    assert library.interfaces() == ["wg0"]
+
+
+def test_an_endpoint_is_looked_up_before_it_is_set(backend: MemoryBackend) -> None:
+    wanted = PeerChange(FIRST, endpoint=HostPort.parse(b"192.0.2.1:51820"))
+    wgtools.change("wg0", DeviceChange(peers=[wanted]))
+    assert wgtools.device("wg0").peers[0].endpoint == Endpoint("192.0.2.1", 51820)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(wgtools.WgError, match="No such file") as caught:
+        wgtools.read(tmp_path / "wg9.conf")
+    assert caught.value.hint
+
+
+def test_a_mistake_in_a_file_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "wg0.conf").write_text("[Interface]\nListenPort = x\n")
+    with pytest.raises(wgtools.ConfigError) as caught:
+        wgtools.read(tmp_path / "wg0.conf")
+    assert caught.value.line == 2
+
+
+def test_differences_are_told_peer_by_peer() -> None:
+    here = Endpoint("192.0.2.1", 1)
+    before = Device("wg0", peers=[Peer(FIRST), Peer(SECOND)])
+    third = Key(bytes(31) + b"\1")
+    moved = Peer(FIRST, endpoint=here, handshake_nsec=1, rx_bytes=1, keepalive=3)
+    after = Device("wg0", peers=[moved, Peer(third)])
+    events = list(library.differences(before, after))
+    assert [(event.what, event.public_key) for event in events] == [
+        ("settings", FIRST),
+        ("endpoint", FIRST),
+        ("handshake", FIRST),
+        ("transfer", FIRST),
+        ("added", third),
+        ("removed", SECOND),
+    ]
+    assert (events[0].before, events[0].after) == (before.peers[0], moved)
+    assert list(library.differences(after, after)) == []
+
+
+def test_watching_ends_with_the_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([Device("wg0"), Device("wg0", peers=[Peer(FIRST)])])
+
+    def get(name: str) -> Device:
+        for device in looks:
+            return device
+        raise NoSuchInterface("No such device")
+
+    monkeypatch.setattr(ipc, "get", get)
+    waited: list[float] = []
+    events = list(library.watch("wg0", seconds=5, sleep=waited.append))
+    assert [event.what for event in events] == ["added"]
+    assert waited == [5, 5]
+
+
+def test_each_public_name_is_there_and_no_other() -> None:
+    for name in wgtools.__all__:
+        assert getattr(wgtools, name).__name__ == name
+    assert set(wgtools.__all__) <= set(dir(wgtools))
+    with pytest.raises(AttributeError, match="nothing_of_ours"):
+        _ = wgtools.nothing_of_ours  # type: ignore[attr-defined]  # that is the point
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    code = "import sys, wgtools; print(*[name for name in sys.modules if 'wgtools' in name])"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["wgtools"]

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""WireGuard for programs: read a file, list interfaces, look at one, change it, watch it.
+
+The names that `import wgtools` offers.  They are few, and stay: a signature only changes
+with a line in the changelog and a version (semver.org).  What they take and give are the
+values of `wgtools.model`; what goes wrong is a WgError with a `hint`.  Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from wgtools import ipc
+from wgtools.errors import NoSuchInterface, WgError
+from wgtools.resolve import Resolver, resolve
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from wgtools.conf.schema import WgQuickFile
+    from wgtools.keys import Key
+    from wgtools.model import Device, DeviceChange, Peer
+
+__all__ = ["Event", "change", "device", "interfaces", "read", "watch"]
+
+
+class Event(NamedTuple):
+    """One difference between two looks at a device.
+
+    `before` and `after` are the peer as it was and as it is; None where it was not, or is no
+    more.  A peer that changed in several ways makes several events.
+    """
+
+    what: Literal["added", "removed", "endpoint", "handshake", "transfer", "settings"]
+    before: Peer | None
+    after: Peer | None
+
+    @property
+    def public_key(self) -> Key:
+        """Of the peer that it is about."""
+        peer = self.after or self.before
+        assert peer is not None  # the type allows what `differences` never makes
+        return peer.public_key
+
+
+def interfaces() -> list[str]:
+    """The names of all WireGuard interfaces, of the kernel and of userspace daemons.
+
+    >>> interfaces()
+    ['wg0']
+
+    Raises AccessError.
+    """
+    return list(dict.fromkeys(ipc.list_devices()))
+
+
+def device(name: str) -> Device:
+    """The interface as it is now: its keys, its peers, their endpoints and counters.
+
+    >>> wg0 = device("wg0")
+    >>> wg0.listen_port
+    51820
+    >>> [str(network) for network in wg0.peers[0].allowed_ips]
+    ['10.0.0.2/32']
+
+    Raises NoSuchInterface, AccessError (its `hint` names the privilege that is missing).
+    """
+    return ipc.get(name)
+
+
+def change(name: str, wanted: DeviceChange) -> None:
+    """Change an interface; what is None in `wanted` stays as it is, a zero clears.
+
+    >>> from wgtools import DeviceChange, PeerChange
+    >>> peer = device("wg0").peers[0]
+    >>> change("wg0", DeviceChange(peers=[PeerChange(peer.public_key, keepalive=25)]))
+    >>> device("wg0").peers[0].keepalive
+    25
+
+    A HostPort among the endpoints is looked up first, which can take time.  Raises WgError if
+    it has no address, NoSuchInterface, AccessError.
+    """
+    resolve(wanted, Resolver(lambda _: None))
+    ipc.set(name, wanted)
+
+
+def read(path: str | os.PathLike[str]) -> WgQuickFile:
+    """A configuration of wg-quick as pydantic models; its keys are shown only to who asks.
+
+    >>> file = read("wg0.conf")
+    >>> [str(address) for address in file.interface.address]
+    ['10.0.0.1/24']
+    >>> file.peer[0].endpoint
+    'vpn.example.org:51820'
+
+    Raises ConfigError with file, line, column and remedy, WgError if the file cannot be read,
+    pydantic.ValidationError for a value that no interface could have.
+    """
+    from wgtools.conf.schema import WgQuickFile
+
+    name = str(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise WgError(
+            f"`{name}': {error.strerror}", hint="is the path right, and yours?"
+        ) from error
+    return WgQuickFile.from_text(data.decode("utf-8", "surrogateescape"), name)
+
+
+def watch(
+    name: str, *, seconds: float = 1.0, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Event]:
+    """What changes on an interface, as it changes, until the interface is gone.
+
+    >>> for event in watch("wg0"):
+    ...     print(event.what, event.public_key.base64())
+    ...     break
+    handshake xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+
+    It looks every so many `seconds`: an interface tells nobody by itself.  Raises AccessError
+    and, at first, NoSuchInterface.
+    """
+    before = ipc.get(name)
+    while True:
+        sleep(seconds)
+        try:
+            after = ipc.get(name)
+        except NoSuchInterface:
+            return
+        yield from differences(before, after)
+        before = after
+
+
+def differences(before: Device, after: Device) -> Iterator[Event]:
+    """What is not the same, peers in the order of `after`, those that went last."""
+    old = {peer.public_key: peer for peer in before.peers}
+    for peer in after.peers:
+        was = old.pop(peer.public_key, None)
+        if was is None:
+            yield Event("added", None, peer)
+            continue
+        if (peer.allowed_ips, peer.keepalive, peer.preshared_key) != (
+            was.allowed_ips,
+            was.keepalive,
+            was.preshared_key,
+        ):
+            yield Event("settings", was, peer)
+        if peer.endpoint != was.endpoint:
+            yield Event("endpoint", was, peer)
+        handshake = (peer.handshake_sec, peer.handshake_nsec)
+        if handshake != (was.handshake_sec, was.handshake_nsec):
+            yield Event("handshake", was, peer)
+        if (peer.rx_bytes, peer.tx_bytes) != (was.rx_bytes, was.tx_bytes):
+            yield Event("transfer", was, peer)
+    for peer in old.values():
+        yield Event("removed", peer, None)
