@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["backends", "exists", "get", "list_devices", "set"]
 
 _USERSPACE = "wgtools_backends.uapi"
-_KERNEL = {"linux": "wgtools_backends.linux"}  # by sys.platform
+_KERNEL = {  # by sys.platform, without the release that the BSDs put behind it
+    "linux": "wgtools_backends.linux",
+    "freebsd": "wgtools_backends.freebsd",
+    "openbsd": "wgtools_backends.openbsd",
+    "netbsd": "wgtools_backends.netbsd",
+    "win32": "wgtools_backends.windows",
+}
 
 
 def list_devices() -> list[str]:
@@ -52,7 +58,7 @@ def exists(name: str) -> bool:
     """Whether there is a device called `name`; the others are not asked.  Raises AccessError."""
     if _load(_USERSPACE).exists(name):
         return True
-    kernel = _KERNEL.get(sys.platform)
+    kernel = _kernel()
     return kernel is not None and name in _load(kernel).list()
 
 
@@ -77,14 +83,19 @@ def set(name: str, change: DeviceChange) -> None:
 def backends() -> tuple[Backend, ...]:
     """Every way to reach devices on this platform; the last is the daemons' sockets."""
     userspace = _load(_USERSPACE)
-    kernel = _KERNEL.get(sys.platform)
+    kernel = _kernel()
     return (_load(kernel), userspace) if kernel else (userspace,)
 
 
 def _owner(name: str) -> Backend:
     userspace = _load(_USERSPACE)
-    kernel = _KERNEL.get(sys.platform)
+    kernel = _kernel()
     return _load(kernel) if kernel and not userspace.exists(name) else userspace
+
+
+def _kernel() -> str | None:
+    """The module that speaks with this system's kernel, if one does."""
+    return _KERNEL.get(sys.platform) or _KERNEL.get(sys.platform.rstrip("0123456789"))
 
 
 def _advise(error: AccessError) -> None:

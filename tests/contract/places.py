@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.freebsd_kernel import FreeBSDKernel
 from wgtools.testing.fake_kernel import FakeKernel
 from wgtools.testing.memory_backend import MemoryBackend
+from wgtools_backends.bsd.layout import I386, LP64
+from wgtools_backends.freebsd import Backend as FreeBSDBackend
 from wgtools_backends.linux import Backend as KernelBackend
 from wgtools_backends.uapi import Backend as UserspaceBackend
 
@@ -34,6 +37,16 @@ _PATIENCE = 20.0  # seconds for a daemon to listen; under emulation they are slo
 def fake_kernel() -> KernelBackend:
     """The netlink backend on a kernel that is not there."""
     return KernelBackend(connect=FakeKernel(MemoryBackend("wg0")).connect)
+
+
+def freebsd_13() -> FreeBSDBackend:
+    """The FreeBSD backend on a kernel that cannot remove single allowed IPs."""
+    return FreeBSDBackend(FreeBSDKernel("wg0", layout=LP64).control())
+
+
+def freebsd_15() -> FreeBSDBackend:
+    """The same on one that can, on a machine of 32 bits."""
+    return FreeBSDBackend(FreeBSDKernel("wg0", layout=I386, removes_networks=True).control())
 
 
 @contextlib.contextmanager

@@ -85,3 +85,30 @@ def test_without_kernel_devices_it_is_always_a_daemon(
 def test_every_name_in_the_table_is_a_backend(module: str) -> None:
     backend = ipc._load(module)
     assert all(callable(getattr(backend, verb)) for verb in ("list", "exists", "get", "set"))
+
+
+@pytest.mark.parametrize(
+    ("platform", "module"),
+    [
+        ("linux", "wgtools_backends.linux"),
+        ("freebsd", "wgtools_backends.freebsd"),  # since Python 3.14
+        ("freebsd13", "wgtools_backends.freebsd"),
+        ("openbsd7", "wgtools_backends.openbsd"),
+        ("netbsd10", "wgtools_backends.netbsd"),
+        ("win32", "wgtools_backends.windows"),
+        ("darwin", None),
+    ],
+)
+def test_each_system_has_its_backend_and_loads_only_that(
+    platform: str, module: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def load(name: str) -> Backend:
+        seen.append(name)
+        return MemoryBackend()
+
+    monkeypatch.setattr(ipc, "_load", load)
+    monkeypatch.setattr(sys, "platform", platform)
+    ipc.list_devices()
+    assert sorted(seen) == sorted(filter(None, [module, "wgtools_backends.uapi"]))
