@@ -43,6 +43,7 @@ Environment:
   WG_TUN_FD=N               use this open TUN device instead of making one
   WG_UAPI_FD=N              use this listening Unix socket instead of making one
   WG_TUN_NAME_FILE=PATH     write the name that the interface really got to PATH
+  WGTOOLS_SANDBOX=off       give up no privileges once started, for debugging
 """
 
 
@@ -57,6 +58,7 @@ class Options:
     tun_fd: int | None = None
     uapi_fd: int | None = None
     name_file: str = ""
+    is_confined: bool = True
 
 
 def parse(words: Sequence[str], environment: Mapping[str, str]) -> Options:
@@ -84,6 +86,7 @@ def parse(words: Sequence[str], environment: Mapping[str, str]) -> Options:
         tun_fd=_descriptor(environment, "WG_TUN_FD"),
         uapi_fd=_descriptor(environment, "WG_UAPI_FD"),
         name_file=environment.get("WG_TUN_NAME_FILE", ""),
+        is_confined=environment.get("WGTOOLS_SANDBOX") != "off",
     )
 
 
@@ -149,6 +152,8 @@ def _run(options: Options) -> int:
         loop = _loop(tun, listener, log)
         loop.stop_when_readable(signals, "told to by a signal")
         ready = -1 if options.foreground else become_daemon(keep_output=options.keep_output)
+        # In the process that stays, with all that it needs: there is no way back.
+        _confine(options, listener, log)
         _serve(loop, log, ready)
     except TunGone:
         log.debug("Shutting down: the interface is gone")
@@ -180,14 +185,24 @@ def _loop(tun: Tun, listener: Listener, log: Log) -> Loop:
     return Loop(Interface(tun, engine, clock=clock, log=log), listener, clock=clock, log=log)
 
 
-def _serve(loop: Loop, log: Log, ready: int) -> None:
-    """Run until the end.  What nobody foresaw ends it with a line, no more."""
-    from wgtools.daemon.process import lock_memory
+def _confine(options: Options, listener: Listener, log: Log) -> None:
+    from wgtools.daemon.process import lock_memory, tell_manager
 
-    gc.collect()
-    gc.freeze()  # what start-up made stays: no use looking at it again
+    tell_manager("READY=1", os.environ)  # whoever connects is heard from here on
     if not lock_memory():
         log.debug("Keys may reach swap: no privilege to lock memory")
+    if not options.is_confined:
+        log.error("Not confined: WGTOOLS_SANDBOX=off")
+        return
+    from wgtools.daemon.confine import confine
+
+    confine(os.path.dirname(listener.path), say=log.debug)
+
+
+def _serve(loop: Loop, log: Log, ready: int) -> None:
+    """Run until the end.  What nobody foresaw ends it with a line, no more."""
+    gc.collect()
+    gc.freeze()  # what start-up made stays: no use looking at it again
     log.debug("Ready")
     if ready >= 0:
         os.write(ready, b"!")

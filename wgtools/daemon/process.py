@@ -12,9 +12,12 @@ import ctypes
 import os
 import resource
 import signal
+import socket
+import sys
+from collections.abc import Mapping
 from types import FrameType
 
-__all__ = ["become_daemon", "harden", "lock_memory", "signal_pipe"]
+__all__ = ["become_daemon", "harden", "lock_memory", "signal_pipe", "tell_manager"]
 
 # linux/prctl.h
 _PR_SET_DUMPABLE = 4
@@ -58,15 +61,38 @@ def harden() -> None:
 def lock_memory() -> bool:
     """Keep keys out of swap, where we may; True if so.  A fork undoes it, so call it last.
 
-    Only without a limit: under one, the allocation that reaches it would fail instead.
+    Only what is touched, and only where no limit counts: under one, the allocation that
+    reaches it would fail instead, and so would a stack that grows.
     """
-    try:
-        infinite = resource.RLIM_INFINITY
+    infinite = resource.RLIM_INFINITY
+    with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinite, infinite))
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != infinite and not _may_lock():
+        return False
+    try:
         mlockall = ctypes.CDLL(None).mlockall
-    except (OSError, ValueError, AttributeError):
+    except AttributeError:
         return False
     return bool(mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0)
+
+
+def _may_lock() -> bool:
+    """Whether we have CAP_IPC_LOCK, for which no limit counts (and which then has to stay)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    from wgtools.daemon.confine.linux import has_ipc_lock
+
+    return has_ipc_lock()
+
+
+def tell_manager(message: str, environment: Mapping[str, str]) -> None:
+    """Tell the service manager, if one listens: sd_notify(3)."""
+    path = environment.get("NOTIFY_SOCKET", "")
+    if path[:1] not in ("/", "@"):
+        return
+    address = "\0" + path[1:] if path[0] == "@" else path
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.sendto(message.encode(), address)
 
 
 def signal_pipe() -> int:
