@@ -16,8 +16,17 @@ from wgtools.errors import ConfigError, WgError
 
 __all__ = ["command", "main"]
 
-_VERBS = ("up", "down", "save", "strip")
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from typing import Any
+
+_LINUX = sys.platform == "linux"
+_MONITOR = "monitor"  # where the kernel does not follow routes by itself
+_VERBS = ("up", "down", "save", "strip", *(() if _LINUX else (_MONITOR,)))
 _OWN_VERBS = ("plan", "reload", "check", "status")  # cli/quick_verbs.py
+_MONITOR_USAGE = (
+    "" if _LINUX else "monitor INTERFACE is what up leaves behind to follow routes.\n\n"
+)
 _FLAGS = ("--strict", "--dry-run")
 _ENGINE = "--engine="
 _HELP = ("--help", "-h", "help")
@@ -95,6 +104,9 @@ def _act(program: str, verb: str, word: str, options: list[str]) -> int:
     try:
         if verb != "strip" and os.getuid() != 0:
             return _elevate(program, verb, *options, word)
+        if verb == _MONITOR:
+            _verbs().monitor(word, _Talk(program))
+            return 0
         try:
             target = files.locate(word)
         except WgError:
@@ -110,16 +122,19 @@ def _act(program: str, verb: str, word: str, options: list[str]) -> int:
         if os.getuid() != 0:
             return _elevate(program, verb, *options, word)
         raise WgError(f"`{error.filename}': {error.strerror}") from error
-    from wgtools.quick import updown
-
-    getattr(updown, verb)(target, _Talk(program))
+    getattr(_verbs(), verb)(target, _Talk(program))
     return 0
 
 
-def _down_by_journal(program: str, name: str) -> bool:
-    from wgtools.quick import updown
+def _verbs() -> Any:
+    """The module of this system's `up`, `down` and `save`."""
+    name = "updown" if _LINUX else "systems.verbs"
+    return __import__(f"wgtools.quick.{name}", fromlist=["up"])
 
-    return updown.down_by_journal(name, _Talk(program))
+
+def _down_by_journal(program: str, name: str) -> bool:
+    found: bool = _verbs().down_by_journal(name, _Talk(program))
+    return found
 
 
 def _write_out(data: bytes) -> None:
@@ -138,11 +153,12 @@ def _elevate(program: str, *words: str) -> int:
     prompt = f"{program} must be run as root. Please enter the password for %u to continue: "
     script = os.path.abspath(sys.argv[0])
     again = interpreter.script(script, "wgtools.cli.wg_quick")
-    argv = ["sudo", "-p", prompt, "--", *again, *words]
+    door = ["doas"] if sys.platform.startswith("openbsd") else ["sudo", "-p", prompt]
+    argv = [*door, "--", *again, *words]
     try:
-        os.execvp("sudo", [os.fsencode(part) for part in argv])
+        os.execvp(door[0], [os.fsencode(part) for part in argv])
     except OSError as error:
-        streams.tell(f"{program}: sudo: {error.strerror}")
+        streams.tell(f"{program}: {door[0]}: {error.strerror}")
         streams.tell(f"\nhint: run this as root: {program} {' '.join(words)}")
         return _NOT_FOUND
 
@@ -192,6 +208,7 @@ def _usage(program: str) -> str:
         "  down   takes it away again, and all that belongs to it\n"
         "  save   writes the running interface back to its file\n"
         "  strip  prints the file without what only wg-quick understands\n\n"
+        f"{_MONITOR_USAGE}"
         "And more than the original: plan, reload, check, status (each takes --help), and\n"
         "up [ --engine=auto|kernel|embedded|PROGRAM ] [ --strict ] [ --dry-run ] INTERFACE\n\n"
         "INTERFACE means the file /etc/wireguard/INTERFACE.conf.  A CONFIG_FILE is a path,\n"

@@ -13,7 +13,15 @@ import os
 from wgtools.errors import WgError
 from wgtools.quick.interrupts import Interrupted, interrupts
 
-__all__ = ["NOT_FOUND", "CommandFailed", "NotInForce", "Transaction", "find_program", "run"]
+__all__ = [
+    "NOT_FOUND",
+    "CommandFailed",
+    "NotInForce",
+    "Transaction",
+    "find_program",
+    "run",
+    "start",
+]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -26,7 +34,12 @@ NOT_FOUND = 127  # what a shell says for a program that is not there
 
 
 class CommandFailed(WgError):
-    """A program that we started did not end well; carries its own exit status."""
+    """A program that we started did not end well; carries its own exit status.
+
+    `said` is what it wrote to its standard error, if that was asked for.
+    """
+
+    said = ""
 
 
 class NotInForce(WgError):
@@ -44,11 +57,13 @@ def run(
     env: Mapping[str, str] | None = None,
     capture: bool = False,
     quiet: bool = False,
+    heard: bool = False,
     detached: bool = False,
 ) -> bytes:
     """Start a program and wait for it; its standard output if `capture`.
 
-    Without `data` it inherits our standard input.  `detached` gives it a session of
+    Without `data` it inherits our standard input.  `heard` keeps what it says for the
+    error, `quiet` throws it away.  `detached` gives it a session of
     its own, so that the terminal's Ctrl-C is ours alone.  Raises CommandFailed with
     `name` in the message (argv[0] if not given: never a whole command line).
     """
@@ -61,20 +76,39 @@ def run(
             argv,
             stdin=inherit,
             stdout=subprocess.PIPE if capture else None,
-            stderr=subprocess.DEVNULL if quiet else None,
+            stderr=subprocess.PIPE if heard else subprocess.DEVNULL if quiet else None,
             env=env,
             start_new_session=detached,
         )
-    except FileNotFoundError as error:
-        raise CommandFailed(f"{name}: command not found", exit_code=NOT_FOUND) from error
     except OSError as error:
-        raise CommandFailed(f"{name}: {error.strerror}", exit_code=126) from error
+        raise _not_started(name, error) from error
     with process, interrupts.waiting_for(process):
-        output, _ = process.communicate(data)
+        output, said = process.communicate(data)
     interrupts.check()
     if process.returncode:
-        raise _failure(name, process.returncode)
+        failure = _failure(name, process.returncode)
+        failure.said = (said or b"").decode("utf-8", "surrogateescape").strip()
+        raise failure
     return output or b""
+
+
+def start(argv: Sequence[str], *, name: str, env: Mapping[str, str]) -> None:
+    """Start a program that goes its own way: no terminal, no directory, a session of its own."""
+    import subprocess
+
+    null = subprocess.DEVNULL
+    try:
+        subprocess.Popen(
+            argv, stdin=null, stdout=null, stderr=null, cwd="/", env=env, start_new_session=True
+        )
+    except OSError as error:
+        raise _not_started(name, error) from error
+
+
+def _not_started(name: str, error: OSError) -> CommandFailed:
+    if isinstance(error, FileNotFoundError):
+        return CommandFailed(f"{name}: command not found", exit_code=NOT_FOUND)
+    return CommandFailed(f"{name}: {error.strerror}", exit_code=126)
 
 
 def find_program(name: str) -> str:

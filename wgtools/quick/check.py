@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile, Value
     from wgtools.model import DeviceChange
 
-__all__ = ["Checked", "ConfigErrors", "Interface", "check", "parse_address", "table_names"]
+__all__ = [
+    "Checked",
+    "ConfigErrors",
+    "Interface",
+    "TableWords",
+    "check",
+    "parse_address",
+    "table_names",
+]
 
 _TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _TABLE_FILES = ("/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2")
@@ -57,6 +65,15 @@ class Checked:
     warnings: list[ConfigError] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class TableWords:
+    """What `Table` may be on a system: words, numbers, and what to say of another."""
+
+    words: tuple[str, ...] = ("auto", "off")
+    numbers: range = range(1, 2**32)
+    hint: str = "write auto, off, a number, or a name from /etc/iproute2/rt_tables"
+
+
 class _Findings:
     def __init__(self, file: str) -> None:
         self.file = file
@@ -76,14 +93,18 @@ class _Findings:
 
 
 def check(
-    config: QuickFile, *, tables: Mapping[str, int], bad_hook: Callable[[str], bool]
+    config: QuickFile,
+    *,
+    tables: Mapping[str, int],
+    bad_hook: Callable[[str], bool],
+    words: TableWords | None = None,
 ) -> Checked:
     """Raises ConfigErrors.  `tables` are the names of rt_tables, `bad_hook` asks the shell."""
     found = _Findings(config.name)
     change = _wg_part(config, found)
     addresses = _addresses(config, found)
     mtu = _mtu(config, found)
-    table, number = _table(config, found, tables)
+    table, number = _table(config, found, tables, words or TableWords())
     for hooks in config.hooks.values():
         for hook in hooks:
             if hook.text and bad_hook(hook.text):
@@ -203,18 +224,19 @@ def _mtu(config: QuickFile, found: _Findings) -> int | None:
     return mtu
 
 
-def _table(config: QuickFile, found: _Findings, tables: Mapping[str, int]) -> tuple[str, int]:
+def _table(
+    config: QuickFile, found: _Findings, tables: Mapping[str, int], words: TableWords
+) -> tuple[str, int]:
     if config.table is None:
         return "auto", 0
     text = config.table.text
-    if text.lower() in ("auto", "off"):
+    if text.lower() in words.words:
         return text.lower(), 0
     number = _number(text)
     if number is None:
         number = tables.get(text, tables.get(text.lower()))
-    if number is None or not 0 < number < 2**32:
-        hint = "write auto, off, a number, or a name from /etc/iproute2/rt_tables"
-        found.error(f"`{text}' is not a routing table", config.table, hint)
+    if number is None or number not in words.numbers:
+        found.error(f"`{text}' is not a routing table", config.table, words.hint)
         return "auto", 0
     return text, number
 

@@ -22,6 +22,7 @@ __all__ = [
     "KERNEL",
     "choice",
     "kernel_only",
+    "launch",
     "no_kernel",
     "require",
     "start_userspace",
@@ -67,11 +68,12 @@ def require(environ: Mapping[str, str]) -> None:
         )
 
 
-def no_kernel() -> WgError:
+def no_kernel(remedy: str = "modprobe wireguard") -> WgError:
     """For who will have no other engine than the kernel's."""
+    ours = "--engine=embedded uses our own engine"
     return WgError(
         "the kernel has no WireGuard here, and no other engine was to be used",
-        hint="modprobe wireguard may help; --engine=embedded uses our own engine",
+        hint=f"{remedy} may help; {ours}" if remedy else ours,
     )
 
 
@@ -90,12 +92,18 @@ def start_userspace(
     name: str, *, env: Mapping[str, str], echo: Callable[[str], None], say: Callable[[str], None]
 ) -> None:
     """Start the program for an interface that the kernel would not, or shall not, make."""
-    argv, shown = userspace_command(os.environ)
+    _, shown = userspace_command(os.environ)
     if choice(os.environ) == AUTO:
         say(NO_KERNEL)
     echo(f"{shown} {name}")
+    launch(name, env=env)
+
+
+def launch(word: str, *, env: Mapping[str, str]) -> None:
+    """The program is told this word: the name, or where the system gives names `utun`."""
+    argv, shown = userspace_command(os.environ)
     try:
-        run([*argv, name], name=shown, data=b"", env=env, detached=True)
+        run([*argv, word], name=shown, data=b"", env=env, detached=True)
     except CommandFailed as error:
         if error.exit_code == NOT_FOUND:
             which = ENGINE if shown == choice(os.environ) else VARIABLE

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
 from wgtools.errors import WgError
 from wgtools.model import NAME_MAX
@@ -17,9 +18,15 @@ TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to impo
 if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
 
-__all__ = ["Target", "is_name", "load", "locate", "read", "replace"]
+__all__ = ["Target", "is_name", "load", "load_head", "locate", "read", "replace"]
 
 DIRECTORY = "/etc/wireguard"
+# WG_QUICK_COMPAT 1: the first that has the file; if none has, the last is named.
+DIRECTORIES = (
+    (DIRECTORY, "/usr/local/etc/wireguard")
+    if sys.platform.startswith(("freebsd", "darwin"))
+    else (DIRECTORY,)
+)
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=+.-")
 
 
@@ -40,7 +47,10 @@ def is_name(word: str) -> bool:
 
 def locate(word: str) -> Target:
     """The file that a NAME or PATH means.  Raises WgError with the fixed first lines."""
-    path = f"{DIRECTORY}/{word}.conf" if is_name(word) else word
+    path = word
+    if is_name(word):
+        choices = [f"{directory}/{word}.conf" for directory in DIRECTORIES]
+        path = next((one for one in choices[:-1] if os.path.exists(one)), choices[-1])
     try:
         found = os.stat(path) if path else None
     except PermissionError:
@@ -77,7 +87,8 @@ def _missing_hint(word: str) -> str:
     if "/" not in word and len(word) > NAME_MAX:
         return f"an interface name has at most {NAME_MAX} characters, so this was taken as a file"
     if is_name(word):
-        return f"looked for {word}.conf in {DIRECTORY}; a path needs a slash, as in ./{word}.conf"
+        places = " and ".join(DIRECTORIES)
+        return f"looked for {word}.conf in {places}; a path needs a slash, as in ./{word}.conf"
     return ""
 
 
@@ -98,6 +109,19 @@ def load(target: Target) -> QuickFile:
     from wgtools.conf.quickfile import QuickFile
 
     return QuickFile(Document(read(target), target.path))
+
+
+def load_head(target: Target) -> QuickFile:
+    """The same without the peers at its end: all that `down` asks of a file of thousands."""
+    from wgtools.conf.document import Document
+    from wgtools.conf.quickfile import QuickFile
+
+    data = read(target)
+    last = data.lower().rfind(b"[interface]")
+    end = data.find(b"\n[", max(last, 0))
+    if end >= 0 and b"\0" not in data:  # NULs count as not there, within a header too
+        data = data[: end + 1]
+    return QuickFile(Document(data, target.path))
 
 
 def replace(path: str, data: bytes, temporary: str = "", *, mode: int = 0o600) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What has been done to the host for an interface, on disk before it is done.
 
-One small text file per interface and network namespace under /run/wgtools, 0600,
+One small text file per interface and network namespace under /run/wgtools (elsewhere
+than on Linux /var/run/wgtools, which those systems empty when they boot), 0600,
 written whole and fsynced each time.  It holds the steps that undo things, and the Down
 hooks for the day when the configuration is gone; never a key.  While an interface is
 up it stays; `down`, or an `up` that finds it without its link, works it off.  A host
@@ -11,6 +12,7 @@ where it cannot be written gets a remark, not a refusal.
 from __future__ import annotations
 
 import os
+import sys
 
 from wgtools.quick import files, steps
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
     from wgtools.quick.steps import Step
 
-DIRECTORY = "/run/wgtools"
+DIRECTORY = "/run/wgtools" if sys.platform == "linux" else "/var/run/wgtools"
+# macOS keeps the DNS of its network services over a reboot, so the way back must last as well.
+_HOME = "/var/db/wgtools" if sys.platform == "darwin" else DIRECTORY
 _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__: kind
     for kind in (steps.DeleteLink, steps.DeleteRule, steps.RemoveDNS, steps.RemoveFirewall)
@@ -32,7 +36,7 @@ _KINDS: dict[str, Callable[..., Step]] = {
 class Journal:
     """The undo list of one interface, oldest first."""
 
-    def __init__(self, name: str, directory: str = DIRECTORY) -> None:
+    def __init__(self, name: str, directory: str = _HOME) -> None:
         self._path = os.path.join(directory, f"{name}@{namespace()}.journal")
         self.undos: list[Step] = []
         self.config_file = ""
@@ -66,13 +70,14 @@ class Journal:
         try:
             with open(self._path, "rb") as file:
                 self._read(file.read())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError):
             self.undos = []  # nothing there, or nothing that we could have written
 
     def _read(self, data: bytes) -> None:
         rows = [[_plain(word) for word in line.split(b" ")] for line in data.splitlines()]
-        if not data.endswith(b"\n") or rows[0] != ["boot", _boot()]:
-            return  # of another life of this machine
+        if not data.endswith(b"\n") or rows[0][0] != "boot":
+            return
+        same = rows[0][1:] == [_boot()]  # else of another life of this machine
         undos: list[Step] = []
         hooks: dict[str, list[str]] = {}
         for kind, *words in rows[1:]:
@@ -82,6 +87,9 @@ class Journal:
                 hooks.setdefault(words[0], []).append(words[1])
             else:
                 undos.append(_step(kind, words))
+        if not same:
+            undos, hooks = [undo for undo in undos if undo.lasting], {}
+            self.config_file = self.config_file if undos else ""
         self.undos, self.hooks = undos, hooks
 
     def _write(self) -> None:
@@ -113,17 +121,26 @@ def _plain(word: bytes) -> str:
 def _step(kind: str, words: list[str]) -> Step:
     if kind == "DeleteRule":
         return steps.DeleteRule(steps.Rule(*map(int, words)))
+    if kind not in _KINDS:
+        from wgtools.quick.systems.actions import revived
+
+        return revived(kind, words)
     return _KINDS[kind](*words)
 
 
 def _words(undo: Step) -> list[str]:
     if isinstance(undo, steps.DeleteRule):
         return [str(number) for number in undo.rule.as_dict().values()]
-    return [str(value) for value in undo.as_dict().values()]
+    words: list[str] = []
+    for value in undo.as_dict().values():
+        words += value if isinstance(value, tuple) else [str(value)]
+    return words
 
 
 def namespace() -> int:
-    """Interface names are per network namespace, /run often is not."""
+    """Interface names are per network namespace, or jail; /run often is not."""
+    if sys.platform.startswith("freebsd"):
+        return int(_told("ps", "-o", "jid=", "-p", str(os.getpid())) or 0)
     try:
         return os.stat("/proc/self/ns/net").st_ino
     except OSError:
@@ -131,8 +148,19 @@ def namespace() -> int:
 
 
 def _boot() -> str:
+    if sys.platform == "darwin":
+        return _told("sysctl", "-n", "kern.bootsessionuuid")
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
     except OSError:
+        return ""
+
+
+def _told(*words: str) -> str:
+    from wgtools.quick.apply import CommandFailed, run
+
+    try:
+        return run(words, data=b"", capture=True, quiet=True).decode("ascii", "replace").strip()
+    except CommandFailed:
         return ""

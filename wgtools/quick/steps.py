@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 class Step(Value):
     """One thing to do.  A failing `optional` step is a warning, not the end.
 
-    An `atomic` step that fails has done nothing; of any other, half may be done.
+    An `atomic` step that fails has done nothing; of any other, half may be done.  What a
+    `lasting` step undoes outlives a reboot.
     """
 
     @property
@@ -61,6 +62,10 @@ class Step(Value):
 
     @property
     def atomic(self) -> bool:
+        return False
+
+    @property
+    def lasting(self) -> bool:
         return False
 
 

@@ -50,16 +50,6 @@ STRICT = "WG_QUICK_STRICT"
 _DOWN_HOOKS = ("predown", "postdown")
 
 
-def _load_head(target: Target) -> QuickFile:
-    """Without the peers at its end: all that `down` asks of a file of thousands."""
-    data = files.read(target)
-    last = data.lower().rfind(b"[interface]")
-    end = data.find(b"\n[", max(last, 0))
-    if end >= 0 and b"\0" not in data:  # NULs count as not there, within a header too
-        data = data[: end + 1]
-    return QuickFile(Document(data, target.path))
-
-
 def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
     """Bring the interface up, or leave the host as it was.  Raises WgError.
 
@@ -153,7 +143,7 @@ def _dns_words(config: QuickFile, name: str, talk: Talk, *, strict: bool) -> Set
 
 def down(target: Target, talk: Talk) -> None:
     """Take the interface down, and whatever is left of it if it is gone.  Raises WgError."""
-    config = _load_head(target)
+    config = files.load_head(target)
     if config.saves is None:
         _refuse_save_config(config)
     _down(target, config, talk)

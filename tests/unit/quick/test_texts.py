@@ -71,7 +71,7 @@ def test_the_head_of_a_file_says_to_down_what_the_file_says(text: str, tmp_path:
     path = tmp_path / "wg0.conf"
     path.write_bytes(text.encode())
     target = files.Target("wg0", str(path))
-    whole, head = files.load(target), updown._load_head(target)
+    whole, head = files.load(target), files.load_head(target)
     for name in ("addresses", "dns", "hooks", "mtu", "table", "save_config"):
         assert getattr(head, name) == getattr(whole, name)
 

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""What each step means on FreeBSD, OpenBSD and macOS: mostly a program to run.
+
+Between the plans, which know nothing of the host, and the host.  It decides only what
+must be decided on the spot; facts come from quick/facts.py's Protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from wgtools import ipc
+from wgtools.errors import AccessError, WgError
+from wgtools.quick import dns, engines, hooks, interpreter, plan, steps
+from wgtools.quick.apply import CommandFailed, NotInForce, run, start
+from wgtools.quick.interrupts import interrupts
+from wgtools.quick.systems import actions
+from wgtools.quick.systems.openbsd import OpenBSD, description
+from wgtools.quick.systems.pidfile import PidFile
+from wgtools.quick.systems.system import FAMILY, Situation, WgPart, family_of
+from wgtools.resolve import Resolver, resolve
+
+__all__ = ["Host", "NoKernel", "is_socket"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from wgtools.model import Device
+    from wgtools.quick.check import Checked
+    from wgtools.quick.facts import HostFacts
+    from wgtools.quick.steps import Step
+    from wgtools.quick.systems.system import System
+
+_PAUSE, _PATIENCE = 0.1, 5.0  # seconds: between looks, and for an engine to leave
+_PAIR = 2.0  # seconds between the socket's and the name file's times (WG_QUICK_COMPAT 19)
+_MONITOR = "[+] Backgrounding route monitor"
+
+
+class NoKernel(WgError):
+    """The kernel would not make the interface; the message is its own."""
+
+
+class Host:
+    """The machine as seen by one configuration's plans."""
+
+    def __init__(
+        self,
+        system: System,
+        facts: HostFacts,
+        *,
+        env: Mapping[str, str],
+        echo: Callable[[str], None],
+        say: Callable[[str], None],
+        save: Callable[[], None],
+    ) -> None:
+        self.system = system
+        self.facts = facts
+        self._env = dict(env)
+        self._echo = echo
+        self._say = say
+        self._save = save
+        self._ways: dict[type[Step], Callable[..., None]] = {
+            actions.Command: self._command,
+            actions.Back: self._command,
+            actions.MakeLink: self._make_link,
+            actions.StartEngine: self._start_engine,
+            actions.Destroy: self._destroy,
+            actions.Pin: self._pin,
+            actions.Unpin: self._command,
+            actions.StartMonitor: self._start_monitor,
+            actions.StopMonitor: lambda step: PidFile(step.name).stop(),
+            WgPart: self._configure,
+            steps.RunHook: lambda step: hooks.run_hook(step.text, step.kind, self._env),
+            steps.Save: lambda _: self._save(),
+            steps.SetDNS: dns.add,
+            steps.RemoveDNS: dns.remove,
+        }
+
+    def carry_out(self, step: Step) -> None:
+        """Do one step.  Raises WgError."""
+        self._ways[type(step)](step)
+
+    def know(self, real: str) -> None:
+        """Tell hooks the system's name of the interface."""
+        self._env["REAL_INTERFACE"] = real
+
+    # Facts
+
+    def real_name(self, name: str) -> str:
+        """The system's name of a configuration's interface; empty if it is not up."""
+        if not self.system.knows_real:
+            return name if self.facts.interface(name) else ""
+        if isinstance(self.system, OpenBSD):
+            ours = [i.name for i in self.facts.interfaces() if i.description == description(name)]
+            return ours[0] if ours else ""
+        real = self.named_by_engine(name)
+        return real if real and self.facts.interface(real) else ""
+
+    def named_by_engine(self, name: str) -> str:
+        """What the engine wrote to NAME.name, if its socket is as old as that."""
+        named = f"{actions.SOCKETS}/{name}.name"
+        try:
+            with open(named, encoding="ascii") as file:
+                real = file.read().strip()
+            socket = os.stat(f"{actions.SOCKETS}/{real}.sock")
+            old = abs(socket.st_mtime - os.stat(named).st_mtime) >= _PAIR
+        except (OSError, ValueError):
+            return ""
+        return "" if old or not stat.S_ISSOCK(socket.st_mode) else real
+
+    def mtu_for(self, endpoints: Iterable[str], real: str) -> int:
+        """The smallest on the way to any endpoint; else the default route's; less 80."""
+        plain = dict.fromkeys(host for host in endpoints if "%" not in host)
+        return plan.choose_mtu(plain, lambda host: self._path_mtu(host, real), self._default_mtu)
+
+    def _path_mtu(self, host: str, real: str) -> int:
+        path = self.facts.route_to(host)
+        if path is None or path.interface == real:
+            return 0
+        return path.mtu or self._link_mtu(path.interface)
+
+    def _default_mtu(self) -> int:
+        gateways = [self.facts.default_gateway(family) for family in (4, 6)]
+        return next((self._link_mtu(gateway.interface) for gateway in gateways if gateway), 0)
+
+    def _link_mtu(self, name: str) -> int:
+        interface = self.facts.interface(name)
+        return interface.mtu if interface else 0
+
+    def situation(self, real: str, device: Device, checked: Checked | None = None) -> Situation:
+        """What routes and pins depend on, now; without `checked` for pins alone."""
+        gateways = {family: self.facts.default_gateway(family) for family in (4, 6)}
+        uplinks: dict[int, str] = {}
+        for family, gateway in gateways.items():
+            if gateway is not None and not gateway.address:
+                found = [a.address for a in self.facts.addresses(gateway.interface)]
+                uplinks |= {family_of(a): a for a in found[::-1] if family_of(a) == family}
+        return Situation(
+            real,
+            networks=tuple(str(n) for peer in device.peers for n in peer.allowed_ips),
+            routed=self.facts.networks(real) if checked else (),
+            endpoints=tuple(p.endpoint.host for p in device.peers if p.endpoint),
+            gateways=gateways,
+            locals=first_addresses(checked) if checked else {},
+            uplinks=uplinks,
+        )
+
+    # Steps
+
+    def _command(self, step: actions.Command | actions.Back | actions.Unpin) -> None:
+        feed = getattr(step, "feed", "")
+        # networksetup complains on its standard output.
+        said = self._run(step.argv, feed.encode("utf-8", "surrogateescape"))
+        for line in said.splitlines():
+            if "Error" in line:
+                self._say(line)
+
+    def _run(self, argv: tuple[str, ...], feed: bytes = b"", *, heard: bool = False) -> str:
+        words = [word.encode("utf-8", "surrogateescape") for word in argv]
+        done = run(words, data=feed, env=self._env, capture=True, heard=heard)
+        return done.decode("utf-8", "surrogateescape")
+
+    def _pin(self, step: actions.Pin) -> None:
+        try:
+            self._run(step.argv)
+        except CommandFailed as error:
+            text = f"no route of its own for the endpoint {step.endpoint}: {error.message}"
+            raise NotInForce(text, hint="there may be one already") from error
+
+    def _make_link(self, step: actions.MakeLink) -> None:
+        before = {interface.name for interface in self.facts.interfaces()}
+        try:
+            self._run(step.argv, heard=True)
+        except CommandFailed as error:
+            said = error.said or error.message
+            if "SIOCSIFNAME" in said and "File exists" in said:
+                self._sweep(before)
+                raise WgError(said, hint="another wg-quick was faster; try again") from error
+            raise NoKernel(said) from error
+
+    def _sweep(self, before: set[str]) -> None:
+        """Remove an interface that was made but could not be named."""
+        for interface in self.facts.interfaces():
+            new = interface.name not in before
+            if new and interface.name.startswith("wg") and interface.name[2:].isdigit():
+                self._run(("ifconfig", interface.name, "destroy"))
+
+    def _start_engine(self, step: actions.StartEngine) -> None:
+        env = dict(self._env)
+        if step.word != step.name:
+            os.makedirs(actions.SOCKETS, mode=0o755, exist_ok=True)
+            env["WG_TUN_NAME_FILE"] = f"{actions.SOCKETS}/{step.name}.name"
+        engines.launch(step.word, env=env)
+        numbered = step.word != step.name
+        real = self.named_by_engine(step.name) if numbered else self.real_name(step.name)
+        if not real:
+            raise WgError(f"the userspace implementation ended without making `{step.name}'")
+        if isinstance(self.system, OpenBSD):
+            self._tell("ifconfig", real, "description", description(step.name))
+        if numbered:
+            self._say(f"[+] Interface for {step.name} is {real}")
+
+    def _tell(self, *argv: str) -> None:
+        self._echo(" ".join(argv))
+        self._run(argv)
+
+    def _destroy(self, step: actions.Destroy) -> None:
+        if not step.real:
+            real = self.named_by_engine(step.name)
+            if not real:
+                return
+            step = actions.Destroy(step.name, real, step.userspace)
+            self._echo(" ".join(step.argv))
+        elif not step.userspace and not self.facts.interface(step.real):
+            return
+        self._run(step.argv)
+        if not self._gone(step.real) and step.userspace:
+            self._tell("ifconfig", step.real, "destroy")  # the engine had died before
+        for network in self.facts.networks(step.real):
+            self._tell("route", "-q", "-n", "delete", FAMILY[family_of(network)], network)
+
+    def _gone(self, real: str) -> bool:
+        """Wait: the answer to the command comes before the interface has gone."""
+        waited = 0.0
+        while self.facts.interface(real):
+            if waited >= _PATIENCE:
+                return False
+            interrupts.sleep(_PAUSE)
+            waited += _PAUSE
+        return True
+
+    def _configure(self, step: steps.Configure) -> None:
+        resolve(step.change, Resolver(self._say, sleep=interrupts.sleep))
+        try:
+            ipc.set(step.name, step.change)
+        except AccessError as error:
+            text = f"Unable to modify interface: {error.message}"
+            raise AccessError(text, errno=error.errno, hint=error.hint) from error
+
+    def _start_monitor(self, step: actions.StartMonitor) -> None:
+        self._say(_MONITOR)
+        argv = interpreter.module("wgtools.cli.wg_quick", "wg-quick")
+        start([*argv, "monitor", step.name], name="wg-quick monitor", env=self._env)
+
+
+def first_addresses(checked: Checked) -> dict[int, str]:
+    """The first Address of each family, without its length."""
+    texts = [str(interface.ip) for interface in checked.addresses.values()]
+    return {family_of(text): text for text in texts[::-1]}
+
+
+def is_socket(real: str) -> bool:
+    """Whether a userspace engine has the interface."""
+    try:
+        return stat.S_ISSOCK(os.stat(f"{actions.SOCKETS}/{real}.sock").st_mode)
+    except OSError:
+        return False
