@@ -251,6 +251,37 @@ def test_client_that_stalls_holds_up_nobody(pair: tuple[Host, Host]) -> None:
     assert tunnel.handshakes(a) > 0
 
 
+# Garbage, endless lines, halves of requests, floods that nobody reads the answers of; all
+# the places taken, and more at the door.
+_BAD_CLIENTS = """
+import os, socket, time
+kept = []
+for n in range(120):
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    try:
+        s.connect('/run/wireguard/wg0.sock')
+        s.send((os.urandom(4096), b'x' * 4096, b'set=1\\nlisten_po', b'get=1\\n\\n' * 9999)[n % 4])
+    except OSError:
+        pass
+    kept.append(s)
+print('x', flush=True)
+time.sleep(100)
+"""
+
+
+def test_bad_clients_hold_up_no_packet(pair: tuple[Host, Host]) -> None:
+    a, b = pair
+    Tunnel(a, b).up((OURS, OURS))
+    assert a.ping(INNER4[1]) == 3
+    bad = a.start(sys.executable, "-c", _BAD_CLIENTS)
+    assert bad.stdout is not None
+    assert bad.stdout.readline() == b"x\n"
+    done = a.run("ping", "-n", "-q", "-c", "100", "-i", "0.01", "-W", "1", INNER4[1])
+    assert "100 received" in done
+    assert "Traceback" not in a.log()
+
+
 def test_noise_on_the_port_harms_nothing(pair: tuple[Host, Host]) -> None:
     """Datagrams of every length and of the largest, empty ones too, from somebody else."""
     a, b = pair

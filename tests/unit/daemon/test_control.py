@@ -197,6 +197,29 @@ def test_stalled_client_is_dropped(bench: Bench) -> None:
     assert bench.server.next_deadline() is None
 
 
+def test_client_that_trickles_is_dropped(bench: Bench) -> None:
+    with bench.connect(b"set=1\n") as client:
+        while bench.time + control.STALL - 1 < control.WHOLE:
+            bench.time += control.STALL - 1
+            client.send(b"fwmark=1\n")
+            bench.settle()
+        assert bench.server.next_deadline() == control.WHOLE
+        bench.server.expire(control.WHOLE)
+        assert is_closed(client)
+    assert bench.changes == []
+
+
+def test_client_that_goes_on_from_request_to_request_is_not_trickling(bench: Bench) -> None:
+    with bench.connect(b"get=1\n") as client:
+        for _ in range(20):
+            bench.time += control.STALL - 1
+            client.send(b"\nget=1\n")  # never a moment between two
+            bench.settle()
+        assert bench.time > 2 * control.WHOLE
+        bench.server.expire(bench.time)
+        assert not is_closed(client)
+
+
 def test_client_that_does_not_read_its_reply_is_dropped(bench: Bench) -> None:
     bench.peers = [Peer(Key(n.to_bytes(32, "big"))) for n in range(5_000)]
     with bench.connect(b"get=1\n\n"):

@@ -21,11 +21,9 @@ def warm_up() -> None:
 
 
 def _load_modules() -> None:
-    import encodings.idna
     import traceback
 
     assert traceback  # of an error of our own: main.py
-    assert encodings.idna  # what `socket` turns to for an address that is not ASCII
 
 
 def _fix_time_zone() -> None:
