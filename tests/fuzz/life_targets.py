@@ -142,7 +142,7 @@ def life(data: bytes) -> None:
             case 5:
                 world.change(host)
             case 6:
-                joined.move(host, (f"192.0.2.{dice.number()}", 1 + dice.number(2)))
+                joined.move(host, (f"192.0.2.{dice.number()}", 1 + dice.below(65535)))
             case _:
                 _meddle_with_time(world, dice)
         joined.run()

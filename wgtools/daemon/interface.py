@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections import Counter
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ class Interface:
         self._fwmark = 0
         self._is_up = False
         self._has_said_no_mark = False
+        self._downs = 0
+        self._past_troubles: Counter[str] = Counter()
         self._mtu = 0
         self._tun_index = 0
         self._moves: dict[Key, _Moves] = {}
@@ -82,16 +85,18 @@ class Interface:
             self._log.debug(f"MTU {link.mtu}")
             self._mtu = link.mtu
             self.engine.set_mtu(link.mtu)
+        went_down = link.downs != self._downs  # and may be up again, before we could look
+        self._downs = link.downs
+        if self._is_up and (went_down or not link.up):
+            self._log.debug("Interface down")
+            self._is_up = False
+            self.engine.bring_down(self._clock.now())
+            self.close()
         if link.up and not self._is_up:
             self._log.debug("Interface up")
             self._is_up = True
             self.open()
             self.engine.bring_up(self._clock.now())
-        elif self._is_up and not link.up:
-            self._log.debug("Interface down")
-            self._is_up = False
-            self.engine.bring_down(self._clock.now())
-            self.close()
 
     def open(self) -> None:
         """Open the sockets; if that cannot be now, say so and set `retry_at`."""
@@ -112,6 +117,7 @@ class Interface:
         old, self.udp = self.udp, udp
         self.sockets_changed()
         if old is not None:
+            self._past_troubles += old.troubles
             old.close()
         if udp is not None:
             udp.tun_index = self._tun_index
@@ -122,6 +128,10 @@ class Interface:
             if not udp.can_mark and not self._has_said_no_mark:
                 self._has_said_no_mark = True
                 self._log.error("No privilege to set a fwmark: it cannot be used")
+
+    def troubles(self) -> Counter[str]:
+        """What the sockets refused or lost, of all that there have been."""
+        return self._past_troubles + (self.udp.troubles if self.udp is not None else Counter())
 
     # -------------------------------------------------------------- what clients ask
 

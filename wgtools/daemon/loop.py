@@ -72,6 +72,7 @@ class Loop:
         self._next_look = self._next_report = self._now.mono
         self._sleep = sleep
         self._stumbles = 0
+        self._unsent = 0  # datagrams, or what GSO would have made of them
         self._unwritten = 0  # frames that the system would not take
         self._reported: dict[object, int] = {}
         self._control = ControlServer(
@@ -112,6 +113,8 @@ class Loop:
         except TunGone:
             self._stop = "the interface is gone"
         finally:
+            if self._log.is_debug:
+                self._report()
             self._control.close()
             self._interface.close()
             self._selector.close()
@@ -227,8 +230,10 @@ class Loop:
     def _flush(self) -> None:
         out = self._engine.outgoing()
         udp = self._interface.udp
-        if out.datagrams and udp is not None:
+        if udp is not None:
             udp.send(out.datagrams)
+        else:
+            self._unsent += len(out.datagrams)
         write = self._tun.write
         for frame in out.frames:
             if not write(frame):
@@ -279,8 +284,9 @@ class Loop:
 
     def _report(self) -> None:
         counters: dict[object, int] = {drop.value: n for drop, n in self._engine.counters.items()}
-        if self._interface.udp is not None:
-            counters.update(self._interface.udp.troubles)
+        counters.update(self._interface.troubles())
+        if self._unsent:
+            counters["no socket to send from"] = self._unsent
         if self._unwritten:
             counters["refused by the TUN"] = self._unwritten
         if counters != self._reported:

@@ -201,7 +201,9 @@ class UDPSockets:
                 return Received(0, 0, address, None)
             else:
                 sticky = self._sticky(kind, data)
-        if not address[1]:
+        if not length:
+            self.troubles["empty"] += 1  # legal UDP, and nothing
+        elif not address[1]:
             self.troubles["from port 0"] += 1
             return Received(0, 0, address, None)
         return Received(length, size, address, sticky)

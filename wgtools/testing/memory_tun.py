@@ -52,6 +52,7 @@ class MemoryTun:
             up=old.up if up is None else up,
             mtu=old.mtu if mtu is None else mtu,
             index=old.index if index is None else index,
+            downs=old.downs + (old.up and up is False),
         )
         os.write(self._ring, b"!")
 

@@ -41,6 +41,7 @@ class Link:
     up: bool
     mtu: int
     index: int = 0  # in the network namespace that we are in; 0 if it is elsewhere
+    downs: int = 0  # how often it was told to have gone down: it may be up again already
 
 
 class Tun(Protocol):

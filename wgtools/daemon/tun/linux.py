@@ -14,7 +14,7 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from wgtools.daemon.tun import Link, TunGone
@@ -129,7 +129,9 @@ class LinuxTun:
         )
         self._ear = _open_ear()
         self._index = socket.if_nametoindex(name)
+        self._downs = 0
         self._link = self._look()
+        self._told_up = self._link.up
 
     def _identify(self) -> tuple[str, int]:
         raw, flags = struct.unpack("16sH22x", fcntl.ioctl(self._fd, _TUNGETIFF, bytes(_IFREQ_SIZE)))
@@ -184,14 +186,25 @@ class LinuxTun:
             except OSError:  # ENOBUFS: messages were lost
                 routes = True
                 continue
-            namespace, kinds = sender(ancillary), _messages(data)
+            namespace, messages = sender(ancillary), _messages(data)
             if namespace is None:  # the sockets are with us, wherever the interface is
                 routes = routes or any(
-                    kind not in (_RTM_NEWLINK, _RTM_DELLINK) for kind, _ in kinds
+                    kind not in (_RTM_NEWLINK, _RTM_DELLINK) for kind, _, _ in messages
                 )
-            if namespace == self._namespace and (_RTM_DELLINK, self._index) in kinds:
-                self._has_left = True
+            if namespace == self._namespace:
+                self._hear(messages)
         return routes
+
+    def _hear(self, messages: Iterable[tuple[int, int, bool]]) -> None:
+        """What became of our link: a look would not tell of one that went down and up."""
+        for kind, index, up in messages:
+            if index != self._index:
+                continue
+            if kind == _RTM_DELLINK:
+                self._has_left = True
+            else:
+                self._downs += self._told_up and not up
+                self._told_up = up
 
     def _follow(self) -> None:
         """Our link has left where it was: find out where to, and listen there."""
@@ -240,11 +253,12 @@ class LinuxTun:
         self.name, _ = self._identify_or_gone()  # `ip link set NAME name OTHER` is allowed
         if self._namespace is not None and self._far is not None:
             _, flags, mtu = self._far.link(self.name, self._namespace)
-            return Link(up=bool(flags & _IFF_UP), mtu=mtu)
+            return Link(up=bool(flags & _IFF_UP), mtu=mtu, downs=self._downs)
         request = _ifreq(os.fsencode(self.name))
         (flags,) = struct.unpack_from("16xH", fcntl.ioctl(self._query, _SIOCGIFFLAGS, request))
         (mtu,) = struct.unpack_from("16xi", fcntl.ioctl(self._query, _SIOCGIFMTU, request))
-        return Link(up=bool(flags & _IFF_UP), mtu=mtu, index=self._index if self._is_here() else 0)
+        index = self._index if self._is_here() else 0
+        return Link(up=bool(flags & _IFF_UP), mtu=mtu, index=index, downs=self._downs)
 
     def _is_here(self) -> bool:
         """Whether the interface is in our own network namespace, as far as one can tell."""
@@ -291,18 +305,18 @@ def _open_ear() -> socket.socket | None:
     return ear
 
 
-def _messages(data: bytes) -> list[tuple[int, int]]:
-    """(type, ifi_index) of every message; the index is 0 where the message is not of a link."""
+def _messages(data: bytes) -> list[tuple[int, int, bool]]:
+    """(type, ifi_index, is up) of every message; the index is 0 where it is not of a link."""
     found = []
     offset = 0
     while offset + _NLMSGHDR.size <= len(data):
         length, kind, *_ = _NLMSGHDR.unpack_from(data, offset)
-        if length < _NLMSGHDR.size:
+        if length < _NLMSGHDR.size or offset + length > len(data):
             break
-        index = 0
-        if kind in (_RTM_NEWLINK, _RTM_DELLINK) and length >= _NLMSGHDR.size + 8:
-            (index,) = struct.unpack_from("=i", data, offset + _NLMSGHDR.size + 4)  # ifinfomsg
-        found.append((kind, index))
+        index = flags = 0
+        if kind in (_RTM_NEWLINK, _RTM_DELLINK) and length >= _NLMSGHDR.size + 12:
+            index, flags = struct.unpack_from("=iI", data, offset + _NLMSGHDR.size + 4)  # ifinfomsg
+        found.append((kind, index, bool(flags & _IFF_UP)))
         offset += (length + 3) & ~3
     return found
 
