@@ -239,8 +239,9 @@ class FreeBSDKernel:
         pairs: Pairs = {b"public-key": peer.key}
         if self.privileged:
             pairs[b"preshared-key"] = peer.preshared
-        if peer.endpoint:
-            pairs[b"endpoint"] = peer.endpoint
+        size = {2: 16, 28: 28}.get(peer.endpoint[1] if len(peer.endpoint) > 1 else 0)
+        if size:  # of a family it knows
+            pairs[b"endpoint"] = peer.endpoint[:size].ljust(size, b"\0")
         pairs[b"last-handshake-time"] = struct.pack("=qq", *peer.handshake)
         pairs[b"persistent-keepalive-interval"] = peer.keepalive
         pairs[b"rx-bytes"] = peer.rx
@@ -302,8 +303,7 @@ class FreeBSDKernel:
         if isinstance(endpoint, bytes):
             if len(endpoint) > 28:
                 raise refuse(errno.EINVAL)
-            # Copied as it is; the size said to `wg` is that of its family.
-            peer.endpoint = endpoint.ljust(28 if endpoint[1:2] == b"\x1c" else 16, b"\0")
+            peer.endpoint = endpoint + peer.endpoint[len(endpoint) :]  # whatever it is
         if (preshared := _binary(wanted, b"preshared-key", 32)) is not None:
             peer.preshared = preshared
         interval = _number(wanted, b"persistent-keepalive-interval", 65535)
