@@ -34,6 +34,7 @@ class Context(Generic[PeerT]):
         "agenda",
         "counters",
         "entropy",
+        "hosts",
         "identity",
         "indices",
         "mtu",
@@ -52,6 +53,7 @@ class Context(Generic[PeerT]):
         self.outbox = Outbox()
         self.agenda: Agenda[PeerT] = Agenda()
         self.indices: IndexTable[Session[PeerT], PeerT] = IndexTable(entropy)
+        self.hosts: dict[bytes, list[PeerT]] = {}  # packed addresses of endpoints, and who is there
         self.staged_bytes = 0  # over all peers
         self.unsettled: list[PeerT] = []  # sent data in this turn; their timers wait for its end
 

@@ -243,7 +243,8 @@ class Engine:
         if peer is None:
             self.counters[Drop.NO_ROUTE] += 1
             return
-        if destination == peer.host and peer.has_made(view, end):
+        there = self._context.hosts.get(destination)
+        if there is not None and any(other.has_made(view, end) for other in there):
             self.counters[Drop.ROUTING_LOOP] += 1
             return
         _, gso_type, _, gso_size, _, _ = NET_HEADER.unpack_from(view)

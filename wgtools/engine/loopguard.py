@@ -2,7 +2,8 @@
 """Packets that we made ourselves and that come back to us as something to send.
 
 When the route to a peer's endpoint leads into the tunnel, what is sent to the peer comes
-out of the TUN, is encrypted again, and so on for ever.  Not here: who the peer is.
+out of the TUN, is encrypted again, for it or for another peer, and so on for ever.  Not
+here: who the peers are.
 
 The rule: only what is certainly ours is recognised.  WireGuard of another interface, or of
 another host behind us, may go through this tunnel, even to this very endpoint.

@@ -128,6 +128,7 @@ class Peer:
     def remove(self) -> None:
         self.state = MOVES[self.state, Move.REMOVE]
         self._forget()
+        self._move_out()
 
     def _forget(self) -> None:
         self.timers.stop()
@@ -137,9 +138,24 @@ class Peer:
 
     def set_address(self, address: Address) -> None:
         """Where the user says the peer is."""
-        self.address = address
-        self.host = packed_host(address)
+        self._move_to(address)
         self.sticky = None
+
+    def _move_to(self, address: Address) -> None:
+        self.address = address
+        host = packed_host(address)
+        if host != self.host:
+            self._move_out()
+            self.host = host
+            self._context.hosts.setdefault(host, []).append(self)
+
+    def _move_out(self) -> None:
+        there = self._context.hosts.get(self.host)
+        if there is not None:
+            there.remove(self)
+            if not there:
+                del self._context.hosts[self.host]
+        self.host = b""
 
     def set_interval(self, seconds: int, now: Now) -> None:
         """Persistent keepalive; turned on, it begins at once."""
@@ -179,8 +195,8 @@ class Peer:
         self._transmit(session, frame, end, address)
 
     def has_made(self, frame: memoryview, end: int) -> bool:
-        """Whether frame[:end], on its way to this peer's own endpoint, is a message that we
-        made for it.  To encrypt that again would never end."""
+        """Whether frame[:end], on its way to this peer's endpoint, is a message that we made
+        for it.  To encrypt that again, for this peer or another, might never end."""
         ring, indices = self.keyring, self._context.indices
         sessions = (ring.previous, ring.current, ring.next)
         theirs = [session.remote_index for session in sessions if session is not None]
@@ -383,8 +399,7 @@ class Peer:
         self.rx_bytes += arrival.size
         if arrival.address != self.address:
             self._context.outbox.event(EndpointMoved(self.key, self.address, arrival.address))
-            self.address = arrival.address
-            self.host = packed_host(arrival.address)
+            self._move_to(arrival.address)
         self.sticky = arrival.sticky
         self.timers.anything_passed(now.mono)
         self.timers.anything_received()

@@ -349,6 +349,35 @@ def test_sockets_are_open_while_the_interface_is_up(down: Bench) -> None:
     assert down.interface.udp is None
 
 
+def test_down_and_up_before_anyone_looks_ends_sessions_all_the_same(bench: Bench) -> None:
+    bench.turn()
+    udp = bench.udp
+    bench.tun.set_link(up=False)
+    bench.tun.set_link(up=True)
+    bench.turn()
+    assert [call[0] for call in bench.engine.calls][-2:] == ["down", "up"]
+    assert udp.is_closed
+    assert bench.udp is not udp
+    bench.tun.change_routes()
+    bench.turn()
+    assert len(bench.named("down")) == 1
+
+
+def test_troubles_of_sockets_outlive_them(bench: Bench) -> None:
+    bench.udp.troubles["ENOBUFS"] = 2
+    bench.tun.set_link(up=False)
+    bench.turn()
+    bench.engine.next_out = Outgoing(datagrams=[(("192.0.2.2", 7), None, memoryview(b"x"), 1)])
+    bench.tun.set_link(up=True)
+    bench.interface.close()
+    bench.loop._flush()
+    bench.turn()
+    bench.udp.troubles["ENOBUFS"] = 1
+    assert bench.interface.troubles() == {"ENOBUFS": 3}
+    bench.loop._report()
+    assert "ENOBUFS 3, no socket to send from 1" in bench.lines[-1]
+
+
 def test_mtu_is_followed(bench: Bench) -> None:
     bench.tun.set_link(mtu=1280)
     bench.turn()

@@ -8,7 +8,9 @@ import struct
 import pytest
 
 from wgtools.engine.events import Drop
-from wgtools.testing.link import Host, Link, frame, pair
+from wgtools.keys import Key
+from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
+from wgtools.testing.link import Host, Link, frame, make_host, pair
 from wgtools.testing.packets import ipv4, ipv6, udp
 
 PORT = 2222
@@ -123,4 +125,52 @@ def test_the_guard_outlives_no_reconfiguration() -> None:
     (peer,) = a.engine._peers.values()
     peer.set_address(("192.0.2.2", PORT))
     a.engine.frame_received(frame(routed_back(datagram, FOUR)), joined.clock.now)
+    assert len(said(a)) == 1
+
+
+def test_two_peers_inside_each_others_networks_do_not_send_us_round() -> None:
+    """Each has moved to where the other is reached: A would wrap and wrap again."""
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    c = make_host("C", 9, ("192.0.2.3", 3333), joined.clock)
+    joined.hosts.append(c)
+    names = [host.engine.snapshot().public_key for host in (a, c)]
+    assert names[0] is not None
+    assert names[1] is not None
+    engine, now = a.engine, joined.clock.now
+    theirs = [AllowedIP.parse("10.0.0.2/32")]  # where B is now: reached through C
+    there = Endpoint("10.0.0.3", 3333)  # where C is now: reached through B
+    (at_b,) = engine._peers.values()
+    ours = [AllowedIP.parse("10.0.0.3/32")]
+    peers = [PeerChange(names[1], endpoint=there, allowed_ips=theirs)]
+    peers.append(PeerChange(at_b.key, replace_allowed_ips=True, allowed_ips=ours))
+    engine.configure(DeviceChange(peers=peers), now)
+    # To C, in B's tunnel: an initiation for C at 10.0.0.3, which is B's to carry.
+    joined.send(a, ping())
+    (initiation,) = said(a)
+    joined.send(a, ipv4("10.0.0.1", "10.0.0.3", 17, udp(51820, 3333, initiation)))
+    assert said(a) == []
+    joined.send(a, ipv4("10.0.0.1", "10.0.0.3", 1, bytes(64)))
+    (datagram,) = said(a)  # to B, at 10.0.0.2, which is C's to carry
+    joined.send(a, routed_back(datagram, FOUR))
+    assert said(a) == []
+    assert engine.counters[Drop.ROUTING_LOOP] == 2
+    engine.configure(DeviceChange(replace_peers=True), now)
+    assert not engine._context.hosts
+
+
+def test_many_peers_behind_one_address_are_told_apart() -> None:
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    for n in range(3):
+        peer = PeerChange(Key(bytes([n + 1]) * 32), endpoint=Endpoint("10.0.0.2", n + 1))
+        a.engine.configure(DeviceChange(peers=[peer]), joined.clock.now)
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    joined.send(a, routed_back(datagram, FOUR))
+    assert said(a) == []
+    assert a.engine.counters[Drop.ROUTING_LOOP] == 1
+    (moved, *_) = a.engine._peers.values()
+    moved.set_address(("192.0.2.9", 1))
+    joined.send(a, routed_back(datagram, FOUR))
     assert len(said(a)) == 1
