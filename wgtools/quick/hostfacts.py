@@ -143,7 +143,7 @@ class SystemFacts:
                 packed = pton(host) or b""
                 if host in own and int(length) == 8 * len(packed):
                     continue
-                if int(length) < 4 or not _is_local_only(packed):
+                if not _is_local_only(packed):
                     found[network] = None
         return tuple(found)
 
