@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wgtools.engine.constants import REKEY_JITTER_MS
 from wgtools.engine.indextable import IndexTable
+from wgtools.engine.offload import checksums_of
 from wgtools.engine.outbox import Outbox
 from wgtools.engine.timers import Agenda, Timed
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from wgtools.engine.events import Drop
     from wgtools.engine.noise import Identity
+    from wgtools.engine.offload import Sums
     from wgtools.engine.session import Session
 
 __all__ = ["Context"]
@@ -40,12 +42,16 @@ class Context(Generic[PeerT]):
         "mtu",
         "outbox",
         "staged_bytes",
+        "sums",
         "unsettled",
         "up",
     )
 
-    def __init__(self, entropy: Callable[[int], bytes], *, mtu: int, up: bool) -> None:
+    def __init__(
+        self, entropy: Callable[[int], bytes], *, mtu: int, up: bool, sums: Sums = checksums_of
+    ) -> None:
         self.entropy = entropy
+        self.sums = sums
         self.mtu = mtu
         self.up = up
         self.identity: Identity | None = None  # None: no private key

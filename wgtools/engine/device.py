@@ -15,7 +15,7 @@ from wgtools.engine.constants import PADDING_MULTIPLE
 from wgtools.engine.context import Context
 from wgtools.engine.events import Drop, Now
 from wgtools.engine.noise import Identity
-from wgtools.engine.offload import GSO_NONE, NET_HEADER, NET_HEADER_SIZE
+from wgtools.engine.offload import GSO_NONE, NET_HEADER, NET_HEADER_SIZE, checksums_of
 from wgtools.engine.peer import Peer, PeerState
 from wgtools.engine.receive import Receiver, Routes
 from wgtools.errors import EngineError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wgtools.engine.events import Address, Buffer, Outgoing, Sticky
+    from wgtools.engine.offload import Sums
     from wgtools.model import DeviceChange, PeerChange
 
 __all__ = ["Engine"]
@@ -42,7 +43,8 @@ class Engine:
     `entropy(n)` returns n random bytes and is the only source of chance.  `mtu` is the
     inner MTU (padding never grows a packet past it).  An engine starts up; one whose
     interface is down is made with `up=False`.  `coalesce_udp` also joins UDP datagrams in
-    `frames`, for a TUN that takes VIRTIO_NET_HDR_GSO_UDP_L4.
+    `frames`, for a TUN that takes VIRTIO_NET_HDR_GSO_UDP_L4.  `sums` adds up many pieces at
+    once and exactly as offload.checksums_of does, which it may do faster.
     """
 
     def __init__(
@@ -52,8 +54,11 @@ class Engine:
         mtu: int = 1420,
         up: bool = True,
         coalesce_udp: bool = False,
+        sums: Sums = checksums_of,
     ) -> None:
-        self._context: Context[Peer] = Context(entropy, mtu=_in_range("MTU", mtu, 65535), up=up)
+        self._context: Context[Peer] = Context(
+            entropy, mtu=_in_range("MTU", mtu, 65535), up=up, sums=sums
+        )
         self._peers: dict[bytes, Peer] = {}  # by public key, oldest first
         self._allowed: AllowedIPs[Peer] = AllowedIPs()
         self._routes = Routes(self._allowed)

@@ -11,15 +11,26 @@ All sums here are plain integers modulo 65535.  That is the Internet checksum (R
 
 from __future__ import annotations
 
+from functools import cache
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Buffer = bytes | bytearray | memoryview
 
-__all__ = ["NET_HEADER", "NET_HEADER_SIZE", "checksum_of", "complete_checksum", "segments"]
+    # (view, where each begins, how long each is) -> what `checksum_of` says of each
+    Sums: TypeAlias = Callable[[memoryview, list[int], int], list[int]]
+
+__all__ = [
+    "NET_HEADER",
+    "NET_HEADER_SIZE",
+    "checksum_of",
+    "checksums_of",
+    "complete_checksum",
+    "segments",
+]
 
 NET_HEADER = Struct("=BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 NET_HEADER_SIZE = 10
@@ -38,10 +49,7 @@ TCP_PSH = 0x08
 TCP_ACK = 0x10
 TCP_CWR = 0x80
 
-_IPV4_VARIES = Struct(">HH4sH")  # at 2: total length, identification, (kept), checksum
-_TCP_VARIES = Struct(">I4sBBHH")  # at 4: sequence, (kept), (kept), flags, (kept), checksum
 _U16 = Struct(">H")
-_UDP_VARIES = Struct(">HH")  # at 4: length, checksum
 _UDP_CHECKSUM_OFFSET = 6
 
 
@@ -74,6 +82,15 @@ def checksum_of(data: Buffer) -> int:
     return (total << 8) % 65535
 
 
+def checksums_of(view: memoryview, starts: list[int], size: int) -> list[int]:
+    """`checksum_of` of many pieces of `view`, each of `size` bytes.
+
+    Everything that needs many sums asks for them together, through a function like this
+    one: where something faster is at hand, the shell passes that in (`Engine(sums=...)`).
+    """
+    return [checksum_of(view[start : start + size]) for start in starts]
+
+
 def complete_checksum(frame: memoryview, end: int, start: int, offset: int) -> bool:
     """Fill in the checksum at `start + offset` over frame[start:end].
 
@@ -90,7 +107,9 @@ def complete_checksum(frame: memoryview, end: int, start: int, offset: int) -> b
     return True
 
 
-def segments(frame: memoryview, end: int, gso_type: int, size: int) -> Iterator[tuple[int, int]]:
+def segments(
+    frame: memoryview, end: int, gso_type: int, size: int, sums: Sums = checksums_of
+) -> Iterator[tuple[int, int]]:
     """The packets of the super-packet frame[10:end], each as (start, stop), ready to send.
 
     Each packet's headers are written just before its payload, over the end of the packet
@@ -107,110 +126,144 @@ def segments(frame: memoryview, end: int, gso_type: int, size: int) -> Iterator[
     else:
         transport = packet + 40  # extension headers are never offloaded
         protocol = frame[packet + 6]
+    if transport < packet + 20 or transport + 8 >= end:
+        return iter(())
     if kind == (GSO_TCPV4 if version == 4 else GSO_TCPV6) and protocol == TCP:
-        return _tcp_segments(frame, end, transport, size)
+        return _tcp_segments(frame, end, transport, size, sums)
     if kind == GSO_UDP_L4 and protocol == UDP:
-        return _udp_segments(frame, end, transport, size)
+        return _udp_segments(frame, end, transport, size, sums)
     return iter(())
 
 
-def _addresses_sum(frame: memoryview, packet: int) -> int:
+# All headers of a packet as one struct, so that one call writes them.  The IP header in both
+# families: (kept), length, identification, (kept), checksum, (kept, and the ports); IPv6 has
+# others in place of the second and the last number, and they never change.
+
+
+@cache
+def _tcp_headers(four: bool, network: int, tcp_size: int) -> Struct:
+    """... sequence, (ack, offset), flags, (window), checksum, (urgent pointer, options)"""
+    return Struct(f"{_ip_header(four, network)}I5sB2sH{tcp_size - 18}s")
+
+
+@cache
+def _udp_headers(four: bool, network: int) -> Struct:
+    """... length, checksum"""
+    return Struct(f"{_ip_header(four, network)}HH")
+
+
+def _ip_header(four: bool, network: int) -> str:
+    return f">2sHH4sH{network - 8}s" if four else ">4sHH4sH30s"
+
+
+def _addresses_sum(frame: memoryview, four: bool) -> int:
     """The part of the pseudo-header that does not change from packet to packet."""
-    if frame[packet] >> 4 == 4:
+    packet = NET_HEADER_SIZE
+    if four:
         return int.from_bytes(frame[packet + 12 : packet + 20], "big") + frame[packet + 9]
     return int.from_bytes(frame[packet + 8 : packet + 40], "big") + frame[packet + 6]
 
 
-class _Network:
-    """Rewrites the IP header of each packet of a super-packet."""
-
-    __slots__ = ("_constant", "_four", "_frame", "_identification", "_kept", "_size")
-
-    def __init__(self, frame: memoryview, packet: int, transport: int) -> None:
-        self._frame = frame
-        self._four = frame[packet] >> 4 == 4
-        self._size = transport - packet
-        if self._four:
-            header = bytes(frame[packet:transport])
-            self._identification = int.from_bytes(header[4:6], "big")
-            self._kept = header[6:10]
-            # The header's sum without total length, identification and checksum.
-            still = header[:2] + bytes(4) + header[6:10] + bytes(2) + header[12:]
-            self._constant = int.from_bytes(still, "big") % 65535
-
-    def write(self, start: int, length: int, index: int) -> None:
-        """The header at `start` of the packet number `index` that is `length` bytes long."""
-        if not self._four:
-            _U16.pack_into(self._frame, start + 4, length - 40)
-            return
-        identification = self._identification + index & 0xFFFF
-        checksum = -(self._constant + length + identification) % 65535
-        _IPV4_VARIES.pack_into(self._frame, start + 2, length, identification, self._kept, checksum)
+def _payloads(
+    frame: memoryview, begin: int, end: int, size: int, sums: Sums
+) -> tuple[list[int], list[int]]:
+    """Where the payload of each packet begins, and their sums: before any is overwritten."""
+    starts = list(range(begin, end, size))
+    if (end - begin) % size == 0:
+        return starts, sums(frame, starts, size)
+    totals = sums(frame, starts[:-1], size)
+    totals.append(checksum_of(frame[starts[-1] : end]))
+    return starts, totals
 
 
 def _tcp_segments(
-    frame: memoryview, end: int, transport: int, size: int
+    frame: memoryview, end: int, transport: int, size: int, sums: Sums
 ) -> Iterator[tuple[int, int]]:
     packet = NET_HEADER_SIZE
-    if transport < packet + 20 or transport + 20 > end:
+    if transport + 20 > end:
         return
     payload = transport + (frame[transport + 12] >> 4) * 4
     if payload < transport + 20 or payload >= end:
         return
-    headers = bytes(frame[packet:payload])
-    to_tcp = transport - packet
-    network = _Network(frame, packet, transport)
-    sequence, ack, offset, flags, window, _ = _TCP_VARIES.unpack_from(headers, to_tcp + 4)
-    # What every segment's checksum has in common: all but sequence, flags, length, payload.
-    still = bytearray(headers[to_tcp:])
-    still[4:8] = bytes(4)
-    still[13] = 0
-    still[16:18] = bytes(2)
-    constant = (int.from_bytes(still, "big") + _addresses_sum(frame, packet)) % 65535
+    four = frame[packet] >> 4 == 4
+    network = transport - packet
+    layout = _tcp_headers(four, network, payload - transport)
+    write = layout.pack_into
+    (
+        kept0,
+        length,
+        number,
+        kept1,
+        header_sum,
+        kept2,
+        sequence,
+        kept3,
+        flags,
+        window,
+        tcp_sum,
+        kept4,
+    ) = layout.unpack_from(frame, packet)
+    # What does not change of the sums of the IP header, and of all that TCP's covers: for a
+    # sum, less is as good as zero.
+    still = int.from_bytes(frame[packet:transport], "big") - length - number - header_sum
+    constant = int.from_bytes(frame[transport:payload], "big") - sequence - flags - tcp_sum
+    constant = (constant + _addresses_sum(frame, four) - network) % 65535
     before = payload - packet  # bytes of all headers
-    tcp_size = payload - transport
-    first_flags = flags & ~(TCP_FIN | TCP_PSH)
-    for index, begin in enumerate(range(payload, end, size)):
-        stop = begin + size
-        if stop >= end:
-            stop = end
-            first_flags |= flags & (TCP_FIN | TCP_PSH)
+    uncounted = 0 if four else network  # in IPv6 the length is that of what follows
+    starts, totals = _payloads(frame, payload, end, size, sums)
+    last = len(starts) - 1
+    length = before + size
+    now_flags = flags & ~(TCP_FIN | TCP_PSH)
+    for index, begin in enumerate(starts):
+        if index == last:
+            length = before + end - begin
+            now_flags |= flags & (TCP_FIN | TCP_PSH)
+        if four:
+            header_sum = -(still + length + number) % 65535
+        checksum = -(constant + sequence + now_flags + length + totals[index]) % 65535
         start = begin - before
-        if index:
-            frame[start:begin] = headers
-        network.write(start, stop - start, index)
-        total = checksum_of(frame[begin:stop])
-        checksum = -(constant + sequence + first_flags + tcp_size + stop - begin + total) % 65535
-        _TCP_VARIES.pack_into(
-            frame, start + to_tcp + 4, sequence, ack, offset, first_flags, window, checksum
+        # fmt: off
+        write(
+            frame, start, kept0, length - uncounted, number, kept1, header_sum, kept2,
+            sequence, kept3, now_flags, window, checksum, kept4,
         )
-        yield start, stop
+        # fmt: on
+        yield start, start + length
         sequence = sequence + size & 0xFFFFFFFF
-        first_flags &= ~TCP_CWR  # RFC 3168 6.1.2: said once
+        now_flags &= ~TCP_CWR  # RFC 3168 6.1.2: said once
+        if four:
+            number = number + 1 & 0xFFFF
 
 
 def _udp_segments(
-    frame: memoryview, end: int, transport: int, size: int
+    frame: memoryview, end: int, transport: int, size: int, sums: Sums
 ) -> Iterator[tuple[int, int]]:
     packet = NET_HEADER_SIZE
     payload = transport + 8
-    if transport < packet + 20 or payload >= end:
-        return
-    headers = bytes(frame[packet:payload])
-    to_udp = transport - packet
-    network = _Network(frame, packet, transport)
+    four = frame[packet] >> 4 == 4
+    network = transport - packet
+    layout = _udp_headers(four, network)
+    kept0, length, number, kept1, header_sum, kept2, _, _ = layout.unpack_from(frame, packet)
+    still = int.from_bytes(frame[packet:transport], "big") - length - number - header_sum
     ports = int.from_bytes(frame[transport : transport + 4], "big")
-    constant = (ports + _addresses_sum(frame, packet)) % 65535
+    constant = (ports + _addresses_sum(frame, four)) % 65535
     before = payload - packet
-    for index, begin in enumerate(range(payload, end, size)):
+    uncounted = 0 if four else network
+    starts, totals = _payloads(frame, payload, end, size, sums)
+    for begin, total in zip(starts, totals, strict=True):
         stop = min(begin + size, end)
         start = begin - before
-        if index:
-            frame[start:begin] = headers
-        network.write(start, stop - start, index)
-        length = stop - begin + 8
-        total = checksum_of(frame[begin:stop])
+        inner = stop - begin + 8
+        if four:
+            header_sum = -(still + stop - start + number) % 65535
         # The length counts twice: in the pseudo-header and in the header itself.
-        checksum = -(constant + 2 * length + total) % 65535 or 0xFFFF
-        _UDP_VARIES.pack_into(frame, start + to_udp + 4, length, checksum)
+        checksum = -(constant + 2 * inner + total) % 65535 or 0xFFFF
+        # fmt: off
+        layout.pack_into(
+            frame, start, kept0, stop - start - uncounted, number, kept1, header_sum, kept2,
+            inner, checksum,
+        )
+        # fmt: on
         yield start, stop
+        if four:
+            number = number + 1 & 0xFFFF

@@ -30,7 +30,7 @@ _KEPT = 4  # chunks kept for the next turn
 class Outbox:
     """Collects datagrams, frames and events; `drain` hands them over.
 
-    Writers first ask for `room`, write at the offset they get, then say what it was.
+    Writers first ask for room, write at the offset they get, then say what it was.
     """
 
     __slots__ = (
@@ -40,8 +40,8 @@ class Outbox:
         "_filled",
         "_next_chunk",
         "_run_address",
-        "_run_count",
         "_run_end",
+        "_run_limit",
         "_run_size",
         "_run_start",
         "_run_sticky",
@@ -63,10 +63,10 @@ class Outbox:
         self._datagrams: list[Datagrams] = []
         self.frames: list[list[Buffer]] = []
         self._events: list[Event] = []
-        self._run_count = 0
+        # Equal datagrams one behind another, and how far this run of them may go.
         self._run_address: Address = ("", 0)
         self._run_sticky: Sticky = None
-        self._run_start = self._run_end = self._run_size = 0
+        self._run_start = self._run_end = self._run_limit = self._run_size = 0
 
     @property
     def is_full(self) -> bool:
@@ -80,6 +80,15 @@ class Outbox:
             start = 0
         self._used = start + size
         return self._view, start
+
+    def rest(self, least: int) -> tuple[memoryview, int, int]:
+        """All that is left of a chunk, `least` bytes or more: (view, start, end).
+
+        For writers of many datagrams; what they have not called `datagrams` stays free.
+        """
+        if self._used + least > len(self._view):
+            self._turn(least)
+        return self._view, self._used, len(self._view)
 
     def give_back(self, view: memoryview, start: int, end: int) -> None:
         """Of the room that ends at `end` in `view`, what lies behind `start` was not needed.
@@ -98,41 +107,49 @@ class Outbox:
         self._next_chunk += 1
         self._used = 0
 
-    def datagram(self, address: Address, sticky: Sticky, start: int, size: int) -> None:
-        """The last `room` is a datagram of `size` bytes from `start` on."""
-        count = self._run_count
+    def datagrams(self, address: Address, sticky: Sticky, start: int, end: int, size: int) -> None:
+        """The last room from `start` to `end` is datagrams of `size` bytes each.
+
+        Only the last of a run may be shorter: it may be one that comes alone.
+        """
         if (
-            count
-            and start == self._run_end
-            and size <= self._run_size
-            and count < DATAGRAMS_PER_SEND
-            and start + size - self._run_start <= BYTES_PER_SEND
-            and address == self._run_address
-            and sticky == self._run_sticky
+            start != self._run_end
+            or (size != self._run_size and (size > self._run_size or end - start > size))
+            or end > self._run_limit
+            or address != self._run_address
+            or sticky != self._run_sticky
         ):
-            self._run_end = start + size
-            # Only the last of a run may be shorter: after it the run takes no more.
-            self._run_count = count + 1 if size == self._run_size else DATAGRAMS_PER_SEND
-            return
-        self._close_run()
-        self._run_address = address
-        self._run_sticky = sticky
-        self._run_start = start
-        self._run_end = start + size
-        self._run_size = size
-        self._run_count = 1
+            self._begin_run(address, sticky, start, end, size)
+        self._used = self._run_end = end
+        if (end - self._run_start) % self._run_size:
+            self._run_limit = end
+
+    def _begin_run(self, address: Address, sticky: Sticky, start: int, end: int, size: int) -> None:
+        """A new run; more than fits into one becomes several."""
+        most = min(DATAGRAMS_PER_SEND, max(BYTES_PER_SEND // size, 1)) * size
+        while True:
+            self._close_run()
+            self._run_address = address
+            self._run_sticky = sticky
+            self._run_start = start
+            self._run_limit = start + most
+            self._run_size = size
+            if end <= start + most:
+                return
+            start = self._run_end = start + most
 
     def _close_run(self) -> None:
-        if self._run_count:
+        if self._run_limit:
             data = self._view[self._run_start : self._run_end]
             self._datagrams.append((self._run_address, self._run_sticky, data, self._run_size))
-            self._run_count = 0
+            self._run_limit = 0
 
     def message(self, address: Address, sticky: Sticky, message: bytes) -> None:
         """One handshake message or cookie reply."""
         view, start = self.room(len(message))
-        view[start : start + len(message)] = message
-        self.datagram(address, sticky, start, len(message))
+        end = start + len(message)
+        view[start:end] = message
+        self.datagrams(address, sticky, start, end, len(message))
 
     def event(self, event: Event) -> None:
         if len(self._events) < OUTGOING_EVENTS:

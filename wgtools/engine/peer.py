@@ -210,7 +210,7 @@ class Peer:
             context.outbox,
             session,
             frame,
-            transmit.cut(frame, end),
+            transmit.cut(frame, end, context.sums),
             mtu=context.mtu,
             address=address,
             sticky=self.sticky,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wgtools.engine.events import Address, Sticky
+    from wgtools.engine.offload import Sums
     from wgtools.engine.outbox import Outbox
     from wgtools.engine.session import Session
 
@@ -46,12 +47,12 @@ def padding(length: int, mtu: int) -> int:
     return (min(padded, mtu) if mtu else padded) - last
 
 
-def cut(frame: memoryview, end: int) -> Iterable[tuple[int, int]]:
+def cut(frame: memoryview, end: int, sums: Sums) -> Iterable[tuple[int, int]]:
     """The packets of frame[:end], which opens with its virtio_net_hdr; empty if it is
     nonsense.  Take each before asking for the next (offload.segments)."""
     flags, gso_type, _, gso_size, start, offset = NET_HEADER.unpack_from(frame)
     if gso_type != GSO_NONE:
-        return segments(frame, end, gso_type, gso_size)
+        return segments(frame, end, gso_type, gso_size, sums)
     if flags & NEEDS_CSUM and not complete_checksum(frame, end, NET_HEADER_SIZE + start, offset):
         return ()
     return ((NET_HEADER_SIZE, end),)
@@ -71,30 +72,38 @@ def send_packets(
 
     There must be 16 spare bytes behind the last packet, and counters left for all.
     """
-    sent = 0
-    counter = session.sent
+    # One name for each of what every packet needs: attributes are looked up once.
+    seal, remote_index, counter = session.seal, session.remote_index, session.sent
+    pack_header, pack_nonce = TRANSPORT.pack_into, NONCE.pack
+    sent = known = length = pad = size = at = begin = end = 0
     for start, stop in packets:
-        length = stop - start
-        pad = -length % PADDING_MULTIPLE
-        if length + pad > mtu:
-            pad = mtu - length if length <= mtu else padding(length, mtu)
+        if stop - start != length:
+            length = stop - start
+            pad = -length % PADDING_MULTIPLE
+            if length + pad > mtu:
+                pad = padding(length, mtu)
+            size = length + pad + KEEPALIVE_SIZE
+        after = at + size
+        if size != known or after > end:
+            if at > begin:
+                outbox.datagrams(address, sticky, begin, at, known)
+            known = size
+            view, begin, end = outbox.rest(size)
+            at = begin
+            after = at + size
         if pad:
             covered = bytes(frame[stop : stop + pad])
             frame[stop : stop + pad] = _ZEROS[:pad]
-        size = length + pad + KEEPALIVE_SIZE
-        view, at = outbox.room(size)
-        TRANSPORT.pack_into(view, at, TYPE_TRANSPORT, session.remote_index, counter)
-        session.seal(
-            NONCE.pack(counter),
-            frame[start : stop + pad],
-            None,
-            view[at + TRANSPORT_HEADER : at + size],
-        )
+        pack_header(view, at, TYPE_TRANSPORT, remote_index, counter)
+        sealed = view[at + TRANSPORT_HEADER : after]
+        seal(pack_nonce(counter), frame[start : stop + pad], None, sealed)
         if pad:
             frame[stop : stop + pad] = covered
-        outbox.datagram(address, sticky, at, size)
+        at = after
         counter += 1
         sent += size
+    if at > begin:
+        outbox.datagrams(address, sticky, begin, at, known)
     session.sent = counter
     return sent
 
@@ -108,5 +117,5 @@ def send_keepalive(
     session.sent = counter + 1
     TRANSPORT.pack_into(view, at, TYPE_TRANSPORT, session.remote_index, counter)
     session.seal(NONCE.pack(counter), b"", None, view[at + TRANSPORT_HEADER : at + KEEPALIVE_SIZE])
-    outbox.datagram(address, sticky, at, KEEPALIVE_SIZE)
+    outbox.datagrams(address, sticky, at, at + KEEPALIVE_SIZE, KEEPALIVE_SIZE)
     return KEEPALIVE_SIZE

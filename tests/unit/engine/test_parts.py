@@ -284,6 +284,29 @@ def test_the_outbox_keeps_bytes_order_and_limits(parts: list[tuple[str, int, boo
     assert not box.drain()
 
 
+@given(st.lists(st.tuples(st.integers(1, 150), st.integers(33, 1500), st.integers(32, 1500))))
+@settings(deadline=None)
+def test_many_datagrams_at_once_leave_in_runs_that_can_be_sent(
+    bursts: list[tuple[int, int, int]],
+) -> None:
+    box = Outbox()
+    sent = []
+    for count, size, last in bursts:
+        short = min(last, size)
+        whole = bytes([count]) * (size * (count - 1) + short)
+        view, start, end = box.rest(len(whole))
+        assert end - start >= len(whole)
+        view[start : start + len(whole)] = whole
+        box.datagrams(("a", 1), None, start, start + len(whole), size)
+        sent += [whole[at : at + size] for at in range(0, len(whole), size)]
+    got = []
+    for _, _, view, size in box.drain().datagrams:
+        assert len(view) <= 65000
+        assert -(-len(view) // size) <= 64
+        got += [bytes(view[at : at + size]) for at in range(0, len(view), size)]
+    assert got == sent
+
+
 def test_room_given_back_is_used_again_unless_others_came_after() -> None:
     box = Outbox()
     view, start = box.room(1000)
