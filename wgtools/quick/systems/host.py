@@ -12,23 +12,21 @@ import stat
 
 from wgtools import ipc
 from wgtools.errors import AccessError, WgError
-from wgtools.quick import dns, engines, hooks, interpreter, plan, steps
+from wgtools.quick import dns, engines, hooks, interpreter, steps
 from wgtools.quick.apply import CommandFailed, NotInForce, run, start
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.systems import actions
 from wgtools.quick.systems.openbsd import OpenBSD, description
 from wgtools.quick.systems.pidfile import PidFile
-from wgtools.quick.systems.system import FAMILY, Situation, WgPart, family_of
+from wgtools.quick.systems.system import FAMILY, WgPart, family_of
 from wgtools.resolve import Resolver, resolve
 
 __all__ = ["Host", "NoKernel", "is_socket"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from wgtools.model import Device
-    from wgtools.quick.check import Checked
     from wgtools.quick.facts import HostFacts
     from wgtools.quick.steps import Step
     from wgtools.quick.systems.system import System
@@ -109,43 +107,6 @@ class Host:
         except (OSError, ValueError):
             return ""
         return "" if old or not stat.S_ISSOCK(socket.st_mode) else real
-
-    def mtu_for(self, endpoints: Iterable[str], real: str) -> int:
-        """The smallest on the way to any endpoint; else the default route's; less 80."""
-        plain = dict.fromkeys(host for host in endpoints if "%" not in host)
-        return plan.choose_mtu(plain, lambda host: self._path_mtu(host, real), self._default_mtu)
-
-    def _path_mtu(self, host: str, real: str) -> int:
-        path = self.facts.route_to(host)
-        if path is None or path.interface == real:
-            return 0
-        return path.mtu or self._link_mtu(path.interface)
-
-    def _default_mtu(self) -> int:
-        gateways = [self.facts.default_gateway(family) for family in (4, 6)]
-        return next((self._link_mtu(gateway.interface) for gateway in gateways if gateway), 0)
-
-    def _link_mtu(self, name: str) -> int:
-        interface = self.facts.interface(name)
-        return interface.mtu if interface else 0
-
-    def situation(self, real: str, device: Device, checked: Checked | None = None) -> Situation:
-        """What routes and pins depend on, now; without `checked` for pins alone."""
-        gateways = {family: self.facts.default_gateway(family) for family in (4, 6)}
-        uplinks: dict[int, str] = {}
-        for family, gateway in gateways.items():
-            if gateway is not None and not gateway.address:
-                found = [a.address for a in self.facts.addresses(gateway.interface)]
-                uplinks |= {family_of(a): a for a in found[::-1] if family_of(a) == family}
-        return Situation(
-            real,
-            networks=tuple(str(n) for peer in device.peers for n in peer.allowed_ips),
-            routed=self.facts.networks(real) if checked else (),
-            endpoints=tuple(p.endpoint.host for p in device.peers if p.endpoint),
-            gateways=gateways,
-            locals=first_addresses(checked) if checked else {},
-            uplinks=uplinks,
-        )
 
     # Steps
 
@@ -231,7 +192,7 @@ class Host:
             waited += _PAUSE
         return True
 
-    def _configure(self, step: steps.Configure) -> None:
+    def _configure(self, step: WgPart) -> None:
         resolve(step.change, Resolver(self._say, sleep=interrupts.sleep))
         try:
             ipc.set(step.name, step.change)
@@ -243,12 +204,6 @@ class Host:
         self._say(_MONITOR)
         argv = interpreter.module("wgtools.cli.wg_quick", "wg-quick")
         start([*argv, "monitor", step.name], name="wg-quick monitor", env=self._env)
-
-
-def first_addresses(checked: Checked) -> dict[int, str]:
-    """The first Address of each family, without its length."""
-    texts = [str(interface.ip) for interface in checked.addresses.values()]
-    return {family_of(text): text for text in texts[::-1]}
 
 
 def is_socket(real: str) -> bool:

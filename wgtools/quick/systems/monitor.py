@@ -24,7 +24,7 @@ from wgtools.quick.apply import Transaction
 from wgtools.quick.interrupts import Interrupted, interrupts
 from wgtools.quick.journal import Journal
 from wgtools.quick.lock import exclusive
-from wgtools.quick.systems import dns, rtmsg
+from wgtools.quick.systems import dns, reading, rtmsg
 from wgtools.quick.systems.actions import Back, Command, Destroy, Pin, StopMonitor, Unpin, Watch
 from wgtools.quick.systems.macos import MacOS
 from wgtools.quick.systems.pidfile import PidFile
@@ -117,7 +117,9 @@ class Monitor:
     ) -> None:
         if changed:
             self._hopeless.clear()
-        situation = self._host.situation(watch.real, device)
+        hosts = [peer.endpoint.host for peer in device.peers if peer.endpoint]
+        facts = self._host.facts
+        situation = reading.situation(facts, watch.real, networks=(), endpoints=hosts)
         families = [int(digit) for digit in watch.families]
         steps = self._host.system.pins_of(families, situation)
         wanted = {(pin.endpoint, pin.via): pin for pin in steps if isinstance(pin, Pin)}
@@ -147,7 +149,7 @@ class Monitor:
         if holes and not known:
             return  # offline: nothing to go by
         link = self._host.facts.interface(watch.real)
-        mtu = self._host.mtu_for(known, watch.real)
+        mtu = reading.mtu_for(self._host.facts, known, watch.real)
         if link is not None and link.mtu != mtu:
             step = Command(("ifconfig", watch.real, "mtu", str(mtu)))
             self._talk.echo(*step.shown)

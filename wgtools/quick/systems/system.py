@@ -17,7 +17,7 @@ from __future__ import annotations
 from wgtools.conf.quickfile import SPELLED
 from wgtools.inet import pton
 from wgtools.quick.plan import covered, route_order
-from wgtools.quick.steps import Configure, RemoveDNS, RunHook, Save, SetDNS
+from wgtools.quick.steps import RemoveDNS, RunHook, Save, SetDNS, Step
 from wgtools.quick.systems.actions import (
     Command,
     Destroy,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
     from wgtools.model import DeviceChange
     from wgtools.quick.facts import Gateway
-    from wgtools.quick.steps import Step
 
 HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
@@ -193,6 +192,32 @@ class System:
         """Like `target`, for an endpoint on the other end of a point-to-point link."""
         return ("-interface", interface)
 
+    def watch(
+        self,
+        name: str,
+        situation: Situation,
+        table: str,
+        *,
+        mtu: bool,
+        dns: tuple[Sequence[str], Sequence[str]],
+    ) -> StartMonitor | None:
+        """The monitor with its task; None if there is nothing that could change.
+
+        `mtu` is whether it was chosen, not given; `dns` what is to be kept in force.
+        """
+        families = "".join(map(str, self.families(table, situation.networks)))
+        servers, domains = dns
+        if not (families or mtu or servers):
+            return None
+        return StartMonitor(
+            name,
+            situation.real,
+            families,
+            "auto" if mtu else "",
+            " ".join(servers),
+            " ".join(domains if servers else ()),
+        )
+
     def hooks(self, config: QuickFile, kind: str, name: str, real: str) -> list[Step]:
         """`%i` is the interface; `%I` the configuration, where these are not the same."""
         texts = [hook.text.replace("%i", real) for hook in config.hooks[kind]]
@@ -235,8 +260,11 @@ class System:
         return before, [*monitor, *rest], self.hooks(config, "postdown", name, real or name)
 
 
-class WgPart(Configure):
+class WgPart(Step):
     """`wg addconf`, in this process; the original feeds its standard input."""
+
+    name: str
+    change: DeviceChange
 
     @property
     def shown(self) -> tuple[str, ...]:

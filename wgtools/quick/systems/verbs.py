@@ -23,9 +23,9 @@ from wgtools.quick.ipv6 import MINIMUM_MTU
 from wgtools.quick.journal import Journal
 from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.plan import split_dns
-from wgtools.quick.systems import dns
-from wgtools.quick.systems.actions import Destroy, StartMonitor, StopMonitor
-from wgtools.quick.systems.host import Host, NoKernel, first_addresses, is_socket
+from wgtools.quick.systems import dns, reading
+from wgtools.quick.systems.actions import Destroy, StopMonitor
+from wgtools.quick.systems.host import Host, NoKernel, is_socket
 from wgtools.quick.systems.openbsd import OpenBSD, next_name
 from wgtools.quick.systems.system import Situation, System, no_block
 
@@ -75,7 +75,9 @@ def judged(config: QuickFile, words: System, facts: HostFacts) -> Checked:
         )
     peers = checked.change.peers or ()
     networks = tuple(str(n) for peer in peers for n in peer.allowed_ips or ())
-    words.routes(checked.table, Situation("", networks, locals=first_addresses(checked)))
+    words.routes(
+        checked.table, Situation("", networks, locals=reading.first_addresses(checked.addresses))
+    )
     return checked
 
 
@@ -128,7 +130,7 @@ def _go_up(
     transaction.apply(words.birth(config, name, real, checked.change, fib=facts.fib()))
     device = ipc.get(real)  # as the PreUp hooks and the configuration left it
     endpoints = [peer.endpoint.host for peer in device.peers if peer.endpoint]
-    mtu = checked.mtu or host.mtu_for(endpoints, real)
+    mtu = checked.mtu or reading.mtu_for(facts, endpoints, real)
     if mtu < MINIMUM_MTU and any(a.version == 6 for a in checked.addresses.values()):
         text = f"an MTU of {mtu} is below the {MINIMUM_MTU} that IPv6 needs"
         transaction.bear(NotInForce(text, hint=f"write MTU = {MINIMUM_MTU}"))
@@ -137,12 +139,21 @@ def _go_up(
         words.addresses(checked.addresses, real, mtu=mtu, now=link.mtu if link else 0)
     )
     with exclusive(POLICY):
-        situation = host.situation(real, device, checked)
+        situation = reading.situation(
+            facts,
+            real,
+            networks=(str(n) for peer in device.peers for n in peer.allowed_ips),
+            endpoints=endpoints,
+            routed=facts.networks(real),
+            addresses=checked.addresses,
+        )
         pair = split_dns(value.text for value in config.dns)
-        known = dns.services() if method == "networksetup" and pair[0] else ()
-        told = dns.steps(words, method, name, real, words=pair, known=known)
-        watch = _watch(words, checked, situation, name, pair if method == "networksetup" else None)
-        transaction.apply(words.connections(checked.table, situation, told, watch))
+        services = dns.services() if method == "networksetup" and pair[0] else ()
+        told = dns.steps(words, method, name, real, words=pair, known=services)
+        table = reading.table_of(checked.table, checked.table_number)
+        follows = pair if method == "networksetup" else ((), ())
+        watch = words.watch(name, situation, table, mtu=not checked.mtu, dns=follows)
+        transaction.apply(words.connections(table, situation, told, watch))
     transaction.apply(words.hooks(config, "postup", name, real))
     interrupts.check()
 
@@ -174,22 +185,6 @@ def _make(transaction: Transaction, host: Host, name: str, talk: Talk) -> str:
     _, program = engines.userspace_command(os.environ)
     transaction.apply([words.starting(name, program)])
     return host.named_by_engine(name) if words.engine_word else name
-
-
-def _watch(
-    words: System,
-    checked: Checked,
-    situation: Situation,
-    name: str,
-    pair: tuple[tuple[str, ...], tuple[str, ...]] | None,
-) -> StartMonitor | None:
-    """The monitor's task; None if there is nothing that could change."""
-    families = "".join(map(str, words.families(checked.table, situation.networks)))
-    mtu = "" if checked.mtu else "auto"
-    servers, domains = pair if pair and pair[0] else ((), ())
-    if not (families or mtu or servers):
-        return None
-    return StartMonitor(name, situation.real, families, mtu, " ".join(servers), " ".join(domains))
 
 
 def _dns_method(config: QuickFile, host: Host, talk: Talk, *, strict: bool) -> str:
