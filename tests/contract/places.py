@@ -50,6 +50,21 @@ def freebsd_15() -> FreeBSDBackend:
 
 
 @contextlib.contextmanager
+def real_freebsd() -> Iterator[FreeBSDBackend]:
+    """The FreeBSD backend on this machine's kernel."""
+    kernel = FreeBSDBackend()
+    if os.geteuid():
+        pytest.skip("WireGuard interfaces need root")
+    if kernel.list():
+        pytest.skip("this machine has WireGuard interfaces of its own")
+    kernel.create("wg0")
+    try:
+        yield kernel
+    finally:
+        kernel.destroy("wg0")
+
+
+@contextlib.contextmanager
 def real_kernel() -> Iterator[KernelBackend]:
     """The netlink backend on this machine's kernel: only for a machine made for that."""
     subprocess.run(["ip", "link", "add", "wg0", "type", "wireguard"], check=True)

@@ -3,7 +3,8 @@
 
 The userspace one speaks through a real socket to our own UAPI server, behind which a
 MemoryBackend keeps the devices, to our engine and to wireguard-go; the netlink one to a
-fake kernel and, in the machine of tests/kernel (`WGTOOLS_KERNEL_DEVICES` set), to a real one.
+fake kernel and, in the machine of tests/kernel (`WGTOOLS_KERNEL_DEVICES` set), to a real one;
+FreeBSD's to a kernel by the rules of the recordings and, on FreeBSD, to the real one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract import places
+from tests.contract import places, systems
 from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
@@ -88,8 +90,11 @@ HERE: dict[str, Callable[[], Backend]] = {
     "fake kernel": places.fake_kernel,
     "freebsd 13": places.freebsd_13,
     "freebsd 15": places.freebsd_15,
+    **systems.PLACES,
 }
 PLACES = [*HERE, "userspace", "engine", "wireguard-go"]
+if sys.platform.startswith("freebsd"):
+    PLACES += ["real freebsd"]
 if os.environ.get("WGTOOLS_KERNEL_DEVICES"):
     PLACES = ["kernel"]
 
@@ -101,6 +106,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         "userspace": userspace,
         "engine": places.engine,
         "wireguard-go": places.wireguard_go,
+        "real freebsd": lambda _: places.real_freebsd(),
         "kernel": lambda _: places.real_kernel(),
     }
     if request.param in HERE:
@@ -108,6 +114,12 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     else:
         with daemons[request.param](tmp_path) as outside:
             yield outside
+
+
+@pytest.fixture
+def lacks(request: pytest.FixtureRequest) -> frozenset[str]:
+    """What the system behind `backend` does not have."""
+    return systems.LACKS.get(request.node.callspec.params["backend"], frozenset())
 
 
 def test_lists_what_is_there(backend: Backend) -> None:
@@ -130,28 +142,49 @@ def test_a_change_of_nothing_changes_nothing(backend: Backend) -> None:
     assert backend.get("wg0") == before
 
 
-def test_everything_is_kept(backend: Backend) -> None:
+def test_everything_is_kept(backend: Backend, lacks: frozenset[str]) -> None:
+    keepalive = 0 if "keepalive" in lacks else 25
+    fwmark = 0 if "fwmark" in lacks else 0xCAFE
     peer = PeerChange(
         B,
         preshared_key=A,
         endpoint=Endpoint("2001:db8::1", 51820),
-        keepalive=25,
+        keepalive=keepalive,
         allowed_ips=[AllowedIP.parse("10.0.0.0/8"), AllowedIP.parse("fd00::/64")],
     )
-    backend.set("wg0", DeviceChange(private_key=A, listen_port=7, fwmark=0xCAFE, peers=[peer]))
+    backend.set("wg0", DeviceChange(private_key=A, listen_port=7, fwmark=fwmark, peers=[peer]))
     device = backend.get("wg0")
     assert device.private_key == Key.from_entropy(bytes(A))
     assert device.public_key is not None
-    assert (device.name, device.listen_port, device.fwmark) == ("wg0", 7, 0xCAFE)
+    assert (device.name, device.listen_port, device.fwmark) == ("wg0", 7, fwmark)
     (got,) = device.peers
-    assert (got.public_key, got.preshared_key, got.keepalive) == (B, A, 25)
+    assert (got.public_key, got.preshared_key, got.keepalive) == (B, A, keepalive)
     assert got.endpoint == Endpoint("2001:db8::1", 51820)
     assert sorted(map(str, got.allowed_ips)) == ["10.0.0.0/8", "fd00::/64"]
 
 
-def test_zero_clears(backend: Backend) -> None:
-    full = PeerChange(B, preshared_key=A, keepalive=25)
-    backend.set("wg0", DeviceChange(private_key=A, listen_port=7, fwmark=9, peers=[full]))
+def test_what_there_is_not_is_refused_and_nothing_is_done(
+    backend: Backend, lacks: frozenset[str]
+) -> None:
+    for wish, change in {
+        "fwmark": DeviceChange(listen_port=7, fwmark=1),
+        "keepalive": DeviceChange(listen_port=7, peers=[PeerChange(B, keepalive=25)]),
+    }.items():
+        if wish in lacks:
+            with pytest.raises(AccessError) as refusal:
+                backend.set("wg0", change)
+            assert refusal.value.errno == errno.EOPNOTSUPP
+            assert backend.get("wg0").listen_port == 0
+        else:
+            backend.set("wg0", change)
+            assert backend.get("wg0").listen_port == 7
+            backend.set("wg0", DeviceChange(listen_port=0, fwmark=0, replace_peers=True))
+
+
+def test_zero_clears(backend: Backend, lacks: frozenset[str]) -> None:
+    full = PeerChange(B, preshared_key=A, keepalive=0 if "keepalive" in lacks else 25)
+    mark = 0 if "fwmark" in lacks else 9
+    backend.set("wg0", DeviceChange(private_key=A, listen_port=7, fwmark=mark, peers=[full]))
     clear = PeerChange(B, preshared_key=ZERO, keepalive=0)
     backend.set("wg0", DeviceChange(private_key=ZERO, listen_port=0, fwmark=0, peers=[clear]))
     device = backend.get("wg0")
@@ -171,11 +204,11 @@ def test_peers_come_and_go(backend: Backend) -> None:
 
 
 def test_update_only_makes_no_peer(backend: Backend) -> None:
-    backend.set("wg0", DeviceChange(peers=[PeerChange(A, update_only=True, keepalive=5)]))
+    backend.set("wg0", DeviceChange(peers=[PeerChange(A, update_only=True, preshared_key=B)]))
     assert backend.get("wg0").peers == []
     backend.set("wg0", DeviceChange(peers=[PeerChange(A)]))
-    backend.set("wg0", DeviceChange(peers=[PeerChange(A, update_only=True, keepalive=5)]))
-    assert backend.get("wg0").peers[0].keepalive == 5
+    backend.set("wg0", DeviceChange(peers=[PeerChange(A, update_only=True, preshared_key=B)]))
+    assert backend.get("wg0").peers[0].preshared_key == B
 
 
 def networks(backend: Backend) -> dict[Key, list[str]]:

@@ -20,6 +20,8 @@ PURE = (
         "wgtools/quick/bsdtext.py",
     ),
     *(f"backends/wgtools_backends/linux/{name}.py" for name in ("netlink", "codec", "dump")),
+    *(f"backends/wgtools_backends/freebsd/{name}.py" for name in ("nvlist", "codec", "quirks")),
+    *(f"backends/wgtools_backends/bsd/{name}.py" for name in ("layout", "sockaddr")),
 )
 
 
