@@ -13,6 +13,7 @@ from errno import E2BIG, EOPNOTSUPP
 
 from wgtools.errors import AccessError
 from wgtools.inet import PORT_MAX
+from wgtools.keys import Key
 from wgtools.model import AllowedIP, HostPort, Peer
 
 from . import codec
@@ -21,7 +22,6 @@ TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to impo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wgtools.keys import Key
     from wgtools.model import DeviceChange, PeerChange
 
     from .codec import State
@@ -32,6 +32,7 @@ __all__ = ["NAME_MAX", "NETWORKS_MAX", "operations"]
 
 NAME_MAX = 16  # of a peer, in characters; net/if_wg.h
 NETWORKS_MAX = 16  # of one peer; the kernel writes beyond its array and does not check
+_NO_KEY = Key(bytes(32))
 TEXT_MAX = 32766  # of one operation; longer ones are E2BIG
 
 
@@ -47,8 +48,8 @@ def operations(
     for wish in change.peers:
         wanted.apply(wish)
     out: list[Operation] = []
-    key = change.private_key
-    if key is not None and key != state.device.private_key:
+    key = _clamped(change.private_key)
+    if key is not None and key != (state.device.private_key or _NO_KEY):
         out.append((codec.SET_PRIVATE_KEY, codec.private(key)))
     port = change.listen_port
     if port is not None and port != state.device.listen_port:
@@ -66,6 +67,12 @@ def operations(
         out.append((codec.ADD_PEER, codec.added(new, name, scope_of=scope_of)))
     assert all(len(text) <= TEXT_MAX for _, text in out), "16 allowed IPs take 3 KB"
     return out
+
+
+def _clamped(key: Key | None) -> Key | None:
+    """As other kernels keep a private key, and this one does not: the same key, to be
+    compared and shown as everywhere."""
+    return key if key is None or key.is_zero else Key.from_entropy(bytes(key))
 
 
 def _refuse_what_there_is_not(change: DeviceChange) -> None:

@@ -40,7 +40,15 @@ def test_what_is_so_already_is_not_said_again() -> None:
     peer = PeerChange(A, preshared_key=B, endpoint=HOME, allowed_ips=[ELEVEN, TEN])
     change = DeviceChange(private_key=C, listen_port=7, replace_peers=True, peers=[peer])
     there = Peer(A, preshared_key=B, endpoint=HOME, allowed_ips=[TEN, ELEVEN])
-    assert steps(change, there, private_key=C, listen_port=7) == []
+    assert steps(change, there, private_key=Key.from_entropy(bytes(C)), listen_port=7) == []
+
+
+def test_a_private_key_is_clamped_and_taken_away_by_zeros() -> None:
+    assert steps(DeviceChange(private_key=Key(b"\xff" * 32))) == [
+        (1, {"private_key": b"\xf8" + b"\xff" * 30 + b"\x7f"})
+    ]
+    assert steps(DeviceChange(private_key=ZERO)) == []
+    assert steps(DeviceChange(private_key=ZERO), private_key=A) == [(1, {"private_key": bytes(32)})]
 
 
 def test_the_order_of_operations() -> None:
