@@ -19,15 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 
+from tests.repo.vocabulary import ROOT, codes, constant, modules, of_up, own_verbs
 from wgtools import ipc
 from wgtools.cli import quick_verbs, views, wg, wg_quick
 from wgtools.conf import arguments, quickfile, wgconf
 from wgtools.daemon import listener, tun
 from wgtools.quick import dns, engines, files, journal, systems
 
-ROOT = Path(__file__).parents[2]
 PAGES = {name: ROOT / f"man/{name}.8" for name in ("wg", "wg-quick", "wgtools-engine")}
 every_page = pytest.mark.parametrize("name", PAGES)
 
@@ -81,19 +80,6 @@ def options(source: str) -> set[str]:
 # What the code knows
 
 
-def modules(where: str) -> Iterator[ast.Module]:
-    """A module, or all in a folder; without what they export."""
-    place = ROOT / where
-    for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
-        module = ast.parse(path.read_text())
-        module.body = [each for each in module.body if not _is_all(each)]
-        yield module
-
-
-def _is_all(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-
-
 def variables(*places: str) -> set[str]:
     """Names that are looked up in, or put into, an environment."""
     found: set[str] = set()
@@ -106,7 +92,7 @@ def variables(*places: str) -> set[str]:
 
 def _looked_up(node: ast.AST) -> Iterator[str]:
     inside: list[ast.AST] = []
-    if isinstance(node, ast.Constant) and str(_plain(node)).startswith(("WG_", "WGTOOLS_")):
+    if isinstance(node, ast.Constant) and str(constant(node)).startswith(("WG_", "WGTOOLS_")):
         inside = [node]
     elif isinstance(node, ast.Call) and re.search(
         r"environ\w*'|'setting'|'_descriptor'", ast.dump(node)
@@ -120,45 +106,9 @@ def _looked_up(node: ast.AST) -> Iterator[str]:
             value = node.slice if isinstance(node, ast.Subscript) else node.value
             inside = [*value.keys] if isinstance(value, ast.Dict) else [value]  # type: ignore[list-item]  # `**rest` has no key
     for each in inside:
-        name = _plain(each)
+        name = constant(each)
         if isinstance(each, ast.Constant) and re.fullmatch(r"[A-Z][A-Z_]+", name):
             yield name
-
-
-def _plain(node: ast.AST) -> str:
-    value = node.value if isinstance(node, ast.Constant) else ""
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-def own_verbs() -> dict[str, set[str]]:
-    """The verbs beyond the original, with their options."""
-    group = typer.main.get_command(quick_verbs._app)
-    commands = getattr(group, "commands")  # noqa: B009  # typer hides the class that has it
-    return {
-        name: {option for each in command.params for option in each.opts if option[0] == "-"}
-        for name, command in commands.items()
-    }
-
-
-def codes() -> set[str]:
-    """Codes of `check`: the argument behind the severity, and what is assigned to `code`."""
-    found = set()
-    for file in ("wgtools/quick/lint.py", "wgtools/cli/quick_check.py"):
-        (module,) = modules(file)
-        for node in ast.walk(module):
-            if isinstance(node, ast.Call) and len(node.args) > 1:
-                severity = ast.unparse(node.args[0]).removeprefix("lint.")
-                if severity in ("ERROR", "WARNING", "NOTE"):
-                    found.add(_plain(node.args[1]))
-            elif isinstance(node, ast.Assign):
-                found |= _assigned(node.targets[0], node.value)
-    return found - {""}
-
-
-def _assigned(target: ast.expr, value: ast.expr) -> set[str]:
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        return {c for t, v in zip(target.elts, value.elts, strict=True) for c in _assigned(t, v)}
-    return {_plain(value)} if isinstance(target, ast.Name) and target.id == "code" else set()
 
 
 # All of it, and no more
@@ -194,9 +144,8 @@ def test_verbs_and_options_of_wg_quick() -> None:
     }
     assert set().union(*verbs.values()) == known
     assert verbs["As the original has them"] == {*wg_quick._VERBS, "help"} - {wg_quick._MONITOR}
-    of_up = {*wg_quick._FLAGS, wg_quick._ENGINE.rstrip("=")}
     asked = {word for word in wg_quick._HELP if word.startswith("-")}
-    assert options(text("wg-quick")) == set().union(*own.values(), of_up, asked)
+    assert options(text("wg-quick")) == set().union(*own.values(), of_up(), asked)
     listed = options("\n".join(re.findall(r"^\.It Fl .*", text("wg-quick"), re.M)))
     assert listed == options(text("wg-quick"))
 
@@ -205,13 +154,12 @@ def test_verbs_and_options_of_wg_quick() -> None:
 def test_synopsis_has_the_options_of_each_verb(verb: str) -> None:
     forms = part("wg-quick", "SYNOPSIS").split(".Nm\n")
     shown = set().union(*(options(form) for form in forms if form.startswith(f".Cm {verb}")))
-    of_up = {*wg_quick._FLAGS, wg_quick._ENGINE.rstrip("=")}
-    assert shown == (of_up if verb == "up" else own_verbs()[verb] - {"--help"})
+    assert shown == (of_up() if verb == "up" else own_verbs()[verb] - {"--help"})
 
 
 def test_options_of_the_engine() -> None:
     (module,) = modules("wgtools/daemon/main.py")
-    constants = {_plain(node) for node in ast.walk(module) if isinstance(node, ast.Constant)}
+    constants = {constant(node) for node in ast.walk(module) if isinstance(node, ast.Constant)}
     known = {word for word in constants if re.fullmatch(r"--?[a-z]*", word)} - {"-"}
     assert options(text("wgtools-engine")) == known
 
