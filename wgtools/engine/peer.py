@@ -129,6 +129,8 @@ class Peer:
         self.state = MOVES[self.state, Move.REMOVE]
         self._forget()
         self._move_out()
+        self.handshake.identity_changed()  # and so what was computed from our key
+        self.handshake.psk = bytes(32)
 
     def _forget(self) -> None:
         self.timers.stop()

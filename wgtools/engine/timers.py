@@ -7,7 +7,7 @@ set moments; what happens when one passes is the peer's business (peer.py).
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OFF", "Agenda", "Timed", "Timers"]
 
 OFF = inf
+_SWEEP = 128  # entries of an agenda that are not worth a look
 
 
 class Timers:
@@ -128,14 +129,16 @@ class Agenda(Generic[Owner]):
     """Who must be called next.
 
     A heap with lazy corrections: putting a timer off costs nothing, because an owner that
-    is called early is simply planned again.
+    is called early is simply planned again.  What that leaves behind is swept out when it is
+    more than half, so that peers who are gone are not held for hours.
     """
 
-    __slots__ = ("_heap", "_serial")
+    __slots__ = ("_heap", "_most", "_serial")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Owner]] = []
         self._serial = 0
+        self._most = _SWEEP  # entries before the next sweep
 
     def plan(self, owner: Owner) -> None:
         """Make sure that `owner` is called no later than its timers ask for."""
@@ -145,6 +148,15 @@ class Agenda(Generic[Owner]):
             timers.planned = due
             self._serial += 1
             heappush(self._heap, (due, self._serial, owner))
+            if len(self._heap) > self._most:
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Only one entry for each owner, the one that holds."""
+        held = {id(entry[2]): entry for entry in self._heap if entry[2].timers.planned == entry[0]}
+        self._heap[:] = held.values()
+        heapify(self._heap)
+        self._most = max(_SWEEP, 2 * len(self._heap))
 
     def first(self) -> float | None:
         """The first planned moment."""
