@@ -34,9 +34,9 @@ def system(document: Any) -> str:
         return "openbsd"
     if any("verdict" in case or "libnv" in str(sorted(case)) for case in cases):
         return "freebsd"
-    packed = [case.get("packed_hex") or "" for case in cases]
-    # Every name/value list begins with its magic; a struct of OpenBSD with small flags.
-    return "freebsd" if all(text[:2] == "6c" for text in packed if text) else "openbsd"
+    # A name/value list begins with its magic, a struct of OpenBSD with small flags.
+    lists = any(str(case.get("packed_hex")).startswith("6c") for case in cases)
+    return "freebsd" if lists or any("nvlist_spec" in case for case in cases) else "openbsd"
 
 
 def replay(document: Any) -> tuple[int, list[str]]:

@@ -21,9 +21,9 @@ from tests.contract.freebsd_kernel import FreeBSDKernel, Interface, KernelPanic,
 from tests.vectors import front_end, replay_nvlist
 from tests.vectors.replay_nvlist import NotUnderstood
 from wgtools.errors import AccessError, ProtocolError
-from wgtools.inet import ntop, pton
+from wgtools.inet import pton
 from wgtools.keys import Key
-from wgtools.model import AllowedIP, DeviceChange, PeerChange
+from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
 from wgtools_backends.bsd import sockaddr
 from wgtools_backends.bsd.layout import I386, LP64, Layout
 from wgtools_backends.freebsd import Backend, codec, nvlist
@@ -323,10 +323,7 @@ def _change(device: Case) -> DeviceChange:
 
 def _peer_change(peer: Case) -> PeerChange:
     secret, packed = peer.get("preshared_key"), peer.get("endpoint_sockaddr")
-    endpoint = None
-    if packed is not None:
-        raw = bytes.fromhex(packed)
-        endpoint = sockaddr.unpack(raw, inet6=codec.AF_INET6, zone_of=lambda _: "")
+    endpoint = None if packed is None else _endpoint(bytes.fromhex(packed))
     return PeerChange(
         Key(bytes.fromhex(peer["public_key"])),
         remove=peer.get("remove", False),
@@ -436,19 +433,17 @@ def _check_no_key(recorded: Pairs, kernel: FreeBSDKernel) -> Iterator[str]:
 def _removals(pairs: Pairs) -> Gone:
     """The allowed IPs of each peer that shall be there no longer."""
     gone: Gone = {}
-    for peer in pairs.get(b"peers", []):
-        for item in peer.get(b"allowed-ips", []):
-            address = item.get(b"ipv4") or item.get(b"ipv6")
-            if address is None or b"cidr" not in item:
-                continue
-            spare = len(address) * 8 - item[b"cidr"]
-            masked = int.from_bytes(address, "big") >> spare << spare
-            network = f"{ntop(masked.to_bytes(len(address), 'big'))}/{item[b'cidr']}"
+    for peer in replay_nvlist.lists(pairs, b"peers"):
+        items = replay_nvlist.lists(peer, b"allowed-ips")
+        for item in filter(None, map(_network_wish, items)):
+            spare = len(item.address) * 8 - item.length
+            masked = int.from_bytes(item.address, "big") >> spare << spare
+            network = AllowedIP(masked.to_bytes(len(item.address), "big"), item.length)
             networks = gone.setdefault(Key(peer[b"public-key"]).base64(), set())
-            if item.get(b"flags") == codec.FLAG_REMOVE:
-                networks.add(network)
+            if item.remove:
+                networks.add(str(network))
             else:
-                networks.discard(network)
+                networks.discard(str(network))
     return {peer: networks for peer, networks in gone.items() if networks}
 
 
@@ -464,7 +459,7 @@ def _check_ours(case: Case) -> Iterator[str]:
         Backend(kernel.control()).set("wg0", _wish(pairs))
     except AccessError as error:
         yield from _differs("the error", errno.errorcode[error.errno], result.rpartition(" ")[2])
-    except (ValueError, KeyError, TypeError):  # not to be expressed, or refused
+    except (ValueError, KeyError):  # not to be expressed, or refused
         if accepted and not _beyond_wishes(pairs):
             yield "refused, though the kernel takes it"
         if kernel.requests:
@@ -476,44 +471,55 @@ def _check_ours(case: Case) -> Iterator[str]:
 
 
 def _wish(pairs: Pairs) -> DeviceChange:
-    """The change that a request asks for.  Raises for what the model cannot express."""
-    number = {name: value for name, value in pairs.items() if type(value) is int}
-    private = pairs.get(b"private-key")
+    """The change that a request asks for; as in the kernel, what is of a wrong type says
+    nothing.  Raises ValueError or KeyError for what the model cannot express."""
+    private = _typed(pairs, b"private-key", bytes)
     return DeviceChange(
         private_key=None if private is None else Key(private),
-        listen_port=number.get(b"listen-port"),
-        fwmark=number.get(b"user-cookie"),
-        replace_peers=pairs.get(b"replace-peers", False),
-        peers=[_peer_wish(peer) for peer in pairs.get(b"peers", [])],
+        listen_port=_typed(pairs, b"listen-port", int),
+        fwmark=_typed(pairs, b"user-cookie", int),
+        replace_peers=bool(_typed(pairs, b"replace-peers", bool)),
+        peers=[_peer_wish(peer) for peer in replay_nvlist.lists(pairs, b"peers")],
     )
+
+
+def _typed(pairs: Pairs, name: bytes, kind: type) -> Any:
+    return pairs[name] if type(pairs.get(name)) is kind else None
 
 
 def _peer_wish(pairs: Pairs) -> PeerChange:
-    secret, raw = pairs.get(b"preshared-key"), pairs.get(b"endpoint")
-    endpoint = None
-    if raw is not None:
-        endpoint = sockaddr.unpack(raw, inet6=codec.AF_INET6, zone_of=lambda _: "")
-        if endpoint is None:
-            raise ValueError("an endpoint that is none")
+    secret, raw = _typed(pairs, b"preshared-key", bytes), _typed(pairs, b"endpoint", bytes)
+    endpoint = None if raw is None else _endpoint(raw)
+    if raw is not None and endpoint is None:
+        raise ValueError("an endpoint that is none")
+    networks = replay_nvlist.lists(pairs, b"allowed-ips")
     return PeerChange(
         Key(pairs[b"public-key"]),
-        remove=pairs.get(b"remove", False),
+        remove=bool(_typed(pairs, b"remove", bool)),
         preshared_key=None if secret is None else Key(secret),
         endpoint=endpoint,
-        keepalive=pairs.get(b"persistent-keepalive-interval"),
-        replace_allowed_ips=pairs.get(b"replace-allowedips", False),
-        allowed_ips=[
-            AllowedIP(item.get(b"ipv4") or item[b"ipv6"], item[b"cidr"], bool(item.get(b"flags")))
-            for item in pairs.get(b"allowed-ips", [])
-            if b"cidr" in item  # without, the kernel passes over it
-        ],
+        keepalive=_typed(pairs, b"persistent-keepalive-interval", int),
+        replace_allowed_ips=bool(_typed(pairs, b"replace-allowedips", bool)),
+        allowed_ips=[item for each in networks if (item := _network_wish(each)) is not None],
     )
+
+
+def _network_wish(pairs: Pairs) -> AllowedIP | None:
+    """An allowed IP; None where the kernel passes over it."""
+    address = _typed(pairs, b"ipv4", bytes) or _typed(pairs, b"ipv6", bytes)
+    length = _typed(pairs, b"cidr", int)
+    if address is None or length is None:
+        return None
+    return AllowedIP(address, length, pairs.get(b"flags") == codec.FLAG_REMOVE)
+
+
+def _endpoint(raw: bytes) -> Endpoint | None:
+    return sockaddr.unpack(raw, inet6=codec.AF_INET6, zone_of=lambda _: "")
 
 
 def _beyond_wishes(pairs: Pairs) -> bool:
     """Whether a request holds what the kernel takes and no user can ask us for."""
-    return any(
-        sockaddr.unpack(peer[b"endpoint"], inet6=codec.AF_INET6, zone_of=lambda _: "") is None
-        for peer in pairs.get(b"peers", [])
-        if b"endpoint" in peer
-    )
+    peers = replay_nvlist.lists(pairs, b"peers")
+    given = [raw for peer in peers if (raw := _typed(peer, b"endpoint", bytes)) is not None]
+    removed = any(peer.get(b"remove") is True for peer in peers)  # the rest is not looked at
+    return removed or any(_endpoint(raw) is None for raw in given)

@@ -149,7 +149,7 @@ def check(case: Case) -> Iterator[str]:
         yield from _check_refused(case, error)
     else:
         yield from _check_accepted(case, blob, pairs)
-    if "wg_show_dump" in case:
+    if case.get("wg_show_dump") is not None:
         yield from check_show(blob, case["wg_show_dump"])
 
 
@@ -255,8 +255,8 @@ def unreadable(blob: bytes) -> bool:
         pairs = nvlist.unpack(blob)
     except ProtocolError:
         return False
-    for peer in _lists(pairs, b"peers"):
-        for item in _lists(peer, b"allowed-ips"):
+    for peer in lists(pairs, b"peers"):
+        for item in lists(peer, b"allowed-ips"):
             for name, size in ((b"ipv4", 4), (b"ipv6", 16)):
                 address, length = item.get(name), item.get(b"cidr")
                 if isinstance(address, bytes) and type(length) is int:
@@ -266,6 +266,7 @@ def unreadable(blob: bytes) -> bool:
     return False
 
 
-def _lists(pairs: Pairs, name: bytes) -> list[Pairs]:
+def lists(pairs: Pairs, name: bytes) -> list[Pairs]:
+    """The elements of an array of lists; none if it is something else."""
     value = pairs.get(name)
     return value if isinstance(value, list) and isinstance(value[0], dict) else []
