@@ -99,6 +99,46 @@ def test_the_replay_notices(damage: dict[str, Any]) -> None:
     assert run(damage)[1] != []
 
 
+def test_a_case_that_begins_with_a_device() -> None:
+    """`syncconf` in the words of FreeBSD's recordings: nothing like it was recorded here."""
+    change = DeviceChange(
+        listen_port=0, fwmark=0, private_key=ZERO, peers=[PeerChange(A, remove=True), PeerChange(B)]
+    )
+    peers = [
+        {"public_key": key.hex(), "flags": flags, "replace_allowed_ips": replace, "remove": gone,
+         "allowed_ips": []}
+        for key, flags, replace, gone in ((A, 1, False, True), (B, 6, True, False))
+    ]  # fmt: skip
+    change.peers[1].replace_allowed_ips = True
+    sent = {
+        suffix: pack(change, layout)
+        for suffix, layout in (("", CLASSIC), ("_openbsd74", DESCRIBED))
+    }
+    case = {
+        "direction": "set",
+        "argv": ["wg", "syncconf", "wg0", "@conf"],
+        "files": {"conf": f"[Interface]\n[Peer]\nPublicKey = {B.base64()}\n"},
+        "runtime_before": f"port 7\nprivkey {A.hex()}\ncookie 5\npeer {A.hex()}\npsk {B.hex()}\n"
+        "ka 25\naip4 0a000000 8\naip6 fd000000000000000000000000000000 8\n",
+        "device": {
+            "name": "wg0", "flags": 26, "private_key": ZERO.hex(), "listen_port": 0, "fwmark": 0,
+            "replace_peers": False, "peers": peers,
+        },
+        "ioctl": [
+            "SIOCGWG 0xc02069d3 name=wg0 size_in=0 data=NULL -> rc=0 size_out=336",
+            "SIOCGWG 0xc02069d3 name=wg0 size_in=336 data=ptr -> rc=0 size_out=336",
+            "SIOCSWG 0xc02069d2 name=wg0 size=496",
+        ],
+        **{f"packed_hex{suffix}": data.hex() for suffix, data in sent.items()},
+        **{f"packed_len{suffix}": len(data) for suffix, data in sent.items()},
+        "dump_output": "(none)\t(none)\t0\toff\n"
+        f"{B.base64()}\t(none)\t(none)\t(none)\t0\t0\t0\toff\n",
+    }  # fmt: skip
+    assert run({"vectors": [case]}) == (1, [])
+    for wrong in ({"runtime_before": "mood blue\n"}, {"runtime_before": ""}, {"dump_output": ""}):
+        assert run({"vectors": [{**case, **wrong}]})[1] != []
+
+
 @pytest.mark.parametrize("machine", [LP64, ILP32, I386])
 @pytest.mark.parametrize("described", [False, True])
 def test_a_request_is_a_reply_that_reads_back(machine: Any, described: bool) -> None:
