@@ -22,6 +22,9 @@ PURE = (
     *(f"backends/wgtools_backends/linux/{name}.py" for name in ("netlink", "codec", "dump")),
     *(f"backends/wgtools_backends/freebsd/{name}.py" for name in ("nvlist", "codec", "quirks")),
     *(f"backends/wgtools_backends/bsd/{name}.py" for name in ("layout", "sockaddr")),
+    *(f"backends/wgtools_backends/openbsd/{name}.py" for name in ("layout", "codec")),
+    *(f"backends/wgtools_backends/netbsd/{name}.py" for name in ("proplib", "codec", "plan")),
+    *(f"backends/wgtools_backends/windows/{name}.py" for name in ("codec", "failure")),
 )
 
 
