@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tests.fuzz import life_targets, netlink_targets, network_targets, text_targets
+from tests.fuzz import bsd_targets, life_targets, netlink_targets, network_targets, text_targets
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
 from wgtools.uapi.server import get_reply
+from wgtools_backends.freebsd import codec as freebsd
 from wgtools_backends.linux import codec, netlink
 
 _KEY = Key(bytes(range(1, 33)))
@@ -114,6 +115,19 @@ def _dumps() -> tuple[bytes, ...]:
     return (*messages, *payloads, error, link, error + link)
 
 
+def _lists() -> tuple[bytes, ...]:
+    """Requests have the shape of replies here too."""
+    request = freebsd.request(_change(), scope_of=lambda _zone: 0)
+    # A list in a list and what else libnv knows: `a: {b: "c"}`, then two texts.
+    inner = b"\x04\x02\0" + b"\x02" + bytes(7) + bytes(8) + b"b\0c\0" + b"\xff\1\0" + bytes(17)
+    texts = b"\x0a\x02\0" + b"\x04" + bytes(7) + b"\x02" + bytes(7) + b"d\0x\0y\0"
+    rest = inner + texts
+    nested = b"\x05\x02\0" + b"\x01" + bytes(7) + bytes(8) + b"a\0"
+    header = b"\x6c" + bytes(10)
+    nested += header + len(rest).to_bytes(8, "little") + rest
+    return request, header + len(nested).to_bytes(8, "little") + nested
+
+
 TARGETS: dict[str, Target] = {
     "network": Target(network_targets.network, _stories()),
     "tun": Target(network_targets.tun, _stories()),
@@ -125,5 +139,6 @@ TARGETS: dict[str, Target] = {
     "schema": Target(text_targets.schema, (_FILE,), _FILE_WORDS),
     "words": Target(text_targets.words, (_WORDS,), (b"\0", b"peer", b"allowed-ips", b"remove")),
     "netlink": Target(netlink_targets.replies, _dumps()),
+    "freebsd": Target(bsd_targets.freebsd, _lists()),
     "ears": Target(netlink_targets.ears, _dumps()),
 }
