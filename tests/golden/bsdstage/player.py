@@ -25,7 +25,8 @@ _LOADED = (select, signal, socket, subprocess)  # before sys.platform is another
 
 sys.platform = os.environ["STAGE_PLATFORM"]
 
-from wgtools import ipc  # noqa: E402  # the platform's name comes first
+# Only now that the platform has its other name.
+from wgtools import ipc  # noqa: E402
 from wgtools.errors import NoSuchInterface  # noqa: E402
 from wgtools.quick import hostfacts, interpreter  # noqa: E402
 from wgtools.quick.systems import monitor  # noqa: E402

@@ -12,7 +12,7 @@ from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, Endpoint, Peer
-from wgtools.quick import engines, files, firewall, rtnetlink, updown
+from wgtools.quick import engines, files, firewall, rtnetlink
 from wgtools.quick.dns import resolvconf
 from wgtools.quick.save import saved
 from wgtools.quick.steps import Rule
