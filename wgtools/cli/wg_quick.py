@@ -8,6 +8,7 @@ before the words are known to be right.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -36,6 +37,7 @@ _STOPPED = 128 + 2  # what a shell says for SIGINT
 
 def main() -> int:
     """Run the command line; the exit status.  Never raises for what a user did."""
+    gc.disable()  # a process this short-lived has nothing to collect
     streams.no_core_dumps()
     program = os.path.basename(sys.argv[0]) or "wg-quick"
     words = [streams.text(word) for word in streams.arguments()[1:]]

@@ -14,10 +14,9 @@ import os
 from wgtools import ipc
 from wgtools.errors import AccessError, WgError
 from wgtools.model import DeviceChange
-from wgtools.quick import dns, engines, firewall, hooks, plan, rtnetlink, steps
+from wgtools.quick import dns, firewall, hooks, plan, rtnetlink, steps
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.linux import Netlink, link_index
-from wgtools.resolve import Resolver, resolve
 
 __all__ = ["Host", "networks_of"]
 
@@ -107,6 +106,8 @@ class Host:
 
     @_does(steps.MakeLink)
     def _make_link(self, step: steps.MakeLink) -> None:
+        from wgtools.quick import engines  # `down` does without
+
         if engines.wants_kernel(os.environ):
             if self.netlink.make_wireguard_link(step.name):
                 return
@@ -127,6 +128,8 @@ class Host:
 
     @_does(steps.Configure)
     def _configure(self, step: steps.Configure) -> None:
+        from wgtools.resolve import Resolver, resolve  # `down` does without
+
         resolve(step.change, Resolver(self._say, sleep=interrupts.sleep))
         try:
             ipc.set(step.name, step.change)

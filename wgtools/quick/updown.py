@@ -14,7 +14,7 @@ from wgtools import ipc
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile, Value
 from wgtools.errors import ConfigError, WgError
-from wgtools.quick import dns, engines, files, firewall, hooks, ipv6, plan, rtnetlink
+from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
 from wgtools.quick.apply import Transaction
 from wgtools.quick.host import Host, networks_of
 from wgtools.quick.interrupts import interrupts
@@ -56,6 +56,7 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
     `strict` makes an error of what is not in force, where a warning would do; None
     asks WG_QUICK_STRICT.
     """
+    from wgtools.quick import engines
     from wgtools.quick.check import check, table_names
 
     name = target.name
@@ -102,6 +103,8 @@ def _go_up(
     *,
     dns_words: SetDNS | None,
 ) -> None:
+    from wgtools.quick import engines, ipv6
+
     kernel = engines.wants_kernel(os.environ)
     transaction.apply(plan.birth(config, name, checked.change, kernel=kernel))
     device = ipc.get(name)  # as the PreUp hooks and the configuration left it
@@ -122,6 +125,8 @@ def _go_up(
 
 def _judge_early(config: QuickFile, checked: Checked, name: str) -> None:
     """What the file alone shows would leak.  Raises WgError."""
+    from wgtools.quick import ipv6
+
     peers = () if checked.table == "off" else checked.change.peers
     networks = [str(network) for peer in peers or () for network in peer.allowed_ips or ()]
     why = ipv6.obstacle(name, checked.mtu or 0)
