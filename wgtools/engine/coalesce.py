@@ -12,7 +12,7 @@ leave apart and as they came.  (Verified together, errors of two packets could c
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from wgtools.engine.offload import (
     GSO_TCPV4,
@@ -24,13 +24,21 @@ from wgtools.engine.offload import (
     TCP_ACK,
     TCP_PSH,
     UDP,
-    checksum_of,
 )
 
 if TYPE_CHECKING:
-    from wgtools.engine.events import Buffer
+    from collections.abc import Callable
 
-__all__ = ["coalesce"]
+    from wgtools.engine.events import Buffer
+    from wgtools.engine.offload import Sums
+
+    # (bytes of the IP header, protocol, bytes of all headers)
+    _Layout: TypeAlias = tuple[int, int, int]
+
+    # A packet that others may continue: (which of the frames it is, offset, length, layout)
+    _First: TypeAlias = tuple[int, int, int, _Layout]
+
+__all__ = ["Joiner"]
 
 PLAIN = bytes(10)  # a virtio_net_hdr that asks for nothing
 
@@ -39,7 +47,16 @@ _MOST_SEGMENTS = 512  # two buffers short of a reason to look up IOV_MAX (1024)
 _DONT_FRAGMENT = 0x40
 
 _U16 = Struct(">H")
-_TCP_VARIES = Struct(">I4xBB")  # at 4: sequence, (ack), data offset, flags
+
+# What may differ from packet to packet of a flow, by (IP header, protocol): length,
+# identification, header checksum; then sequence and flags, or UDP length and UDP checksum.
+# In IPv6 the second and the third are something else.
+_VARIES = {
+    (20, TCP): Struct(">2xHH4xH12xI5xB"),
+    (40, TCP): Struct(">4xHH2xH32xI5xB"),
+    (20, UDP): Struct(">2xHH4xH12xHH"),
+    (40, UDP): Struct(">4xHH2xH32xHH"),
+}
 
 
 def _mask(header: int, *spans: tuple[int, int]) -> int:
@@ -67,69 +84,130 @@ _MASKS = _masks()
 
 
 class _Flow:
-    """A super-packet being put together; `frame[0]` is kept free for its headers."""
+    """A super-packet being put together; until it is complete, `frame` is its first packet."""
 
     __slots__ = (
-        "_same",
         "at",
-        "count",
-        "debts",
         "follows",
         "frame",
+        "header_sum",
         "identification",
+        "is_tcp",
         "last_flags",
+        "last_length",
         "layout",
+        "length",
+        "mask",
+        "name",
         "payload",
         "place",
+        "same",
         "size",
+        "uncounted",
+        "varies",
     )
 
+    def __init__(self, name: bytes, view: memoryview, first: _First, frame: list[Buffer]) -> None:
+        self.name = name
+        self.frame = frame
+        self.place, at, length, layout = first
+        network, protocol, headers = self.layout = layout
+        self.is_tcp = protocol == TCP
+        self.uncounted = 0 if network == 20 else 40  # of a packet, by its length field
+        self.mask = _MASKS[layout]
+        # The headers, where they must not differ.
+        self.same = int.from_bytes(view[at : at + headers], "big") & self.mask
+        self.varies: Callable[[Buffer, int], tuple[int, ...]]
+        self.varies = _VARIES[network, protocol].unpack_from
+        counted, identification, header_sum, sequence, self.last_flags = self.varies(view, at)
+        # What these of an IPv4 header add up to in every packet (mod 65535).
+        self.header_sum = counted + identification + header_sum
+        self.at = [at]  # where each packet is
+        self.length = self.last_length = length  # of each packet but the last; of that one
+        self.size = self.payload = length - headers  # of each payload but the last; of all
+        self.follows = sequence + self.size & 0xFFFFFFFF  # the sequence number to come
+        # The one to come; -1 if it does not matter (RFC 6864: with "don't fragment").
+        counts = network == 20 and not view[at + 6]
+        self.identification = identification + 1 & 0xFFFF if counts else -1
+
+
+class Joiner:
+    """The flows of one batch.  Joined or not, packets of one flow keep their order.
+
+    `frames` gets what is ready to be written to the TUN, each as a list of buffers for one
+    writev; super-packets are complete only after `finish`.
+    """
+
+    __slots__ = ("_apart", "_firsts", "_flows", "_frames", "_last", "_sums", "_udp", "_view")
+
     def __init__(
-        self, payload: memoryview, place: int, layout: tuple[int, int, int], same: int
+        self, view: memoryview, frames: list[list[Buffer]], *, udp: bool, sums: Sums
     ) -> None:
-        self._same = same  # the headers under their mask
-        self.frame: list[Buffer] = [PLAIN, payload]
-        self.place = place  # of `frame` among the frames
-        self.at: list[int] = []  # of each packet
-        self.debts: list[int] = []  # of each packet: with the payload's sum 0 (mod 65535)
-        self.layout = layout  # (bytes of IP header, protocol, bytes of all headers)
-        self.count = 0
-        self.size = self.payload = len(payload)  # of each packet but the last; of all
-        self.follows = 0  # the sequence number to come
-        self.identification = -1  # the one to come; -1 if it does not matter
-        self.last_flags = 0
+        self._view = view
+        self._frames = frames
+        self._udp = udp
+        self._sums = sums
+        self._firsts: dict[bytes, _First] = {}  # by name: no flow yet, while there is only one
+        self._flows: dict[bytes, _Flow] = {}
+        self._last: _Flow | None = None
+        self._apart: dict[int, list[list[Buffer]]] = {}  # by place: what stands there instead
 
-    def fits(self, same: int, size: int, sequence: int, identification: int) -> bool:
-        """Whether a sound packet of this flow is the next of this super-packet."""
-        return (
-            self._same == same
-            and size <= self.size
-            and (sequence == self.follows or self.layout[1] == UDP)
-            and self.layout[2] + self.payload + size <= _MOST_BYTES
-            and self.identification in (-1, identification)
-        )
+    def forget_last(self) -> None:
+        """What comes now is another peer's: nothing is known of it."""
+        self._last = None
 
-    def is_sound(self) -> bool:
-        """Whether every packet's checksum holds: headers, pseudo-header and payload add up
-        to 0."""
-        payloads = iter(self.frame)
-        next(payloads)
-        for debt, payload in zip(self.debts, payloads, strict=True):
-            if (debt + checksum_of(payload)) % 65535:
+    def extend(self, at: int, end: int) -> bool:
+        """Whether view[at:end] opens with the next packet of the flow that was last; if so,
+        it is taken.
+
+        So all that was found out about that flow is known of this packet as well: that it is
+        a packet, of that length, and who sent it.
+        """
+        flow = self._last
+        if flow is None:
+            return False
+        view = self._view
+        headers = flow.layout[2]
+        if int.from_bytes(view[at : at + headers], "big") & flow.mask != flow.same:
+            return False
+        if flow.is_tcp:
+            length, identification, header_sum, sequence, flags = flow.varies(view, at)
+            length += flow.uncounted
+            if sequence != flow.follows:
                 return False
+        else:
+            length, identification, header_sum, inner, checksum = flow.varies(view, at)
+            length += flow.uncounted
+            sequence = flags = 0
+            if not checksum or inner != length - flow.layout[0]:
+                return False
+        size = length - headers
+        payload = flow.payload + size
+        if (
+            length > end - at
+            or not 0 < size <= flow.size
+            or payload + headers > _MOST_BYTES
+            or (identification != flow.identification and flow.identification >= 0)
+            or (
+                not flow.uncounted
+                and (length + identification + header_sum - flow.header_sum) % 65535
+            )
+        ):
+            return False
+        flow.at.append(at)
+        flow.payload = payload
+        flow.last_length = length
+        flow.follows = sequence + size & 0xFFFFFFFF
+        if flow.identification >= 0:
+            flow.identification = identification + 1 & 0xFFFF
+        if size < flow.size or flags & TCP_PSH or len(flow.at) == _MOST_SEGMENTS:
+            flow.last_flags = flags
+            self._close(flow)
         return True
 
-
-def coalesce(
-    view: memoryview, spans: list[tuple[int, int]], frames: list[list[Buffer]], *, udp: bool
-) -> None:
-    """Append the packets at `spans`, each (offset, length) in `view`, to `frames`.
-
-    A frame is a list of buffers for one writev.  Joined or not, packets of one flow keep
-    their order.  Whole IP packets only, their lengths already checked.
-    """
-    joiner = _Joiner(view, frames)
-    for at, length in spans:
+    def add(self, at: int, length: int) -> None:
+        """Take the IP packet view[at:][:length], whose length has been checked."""
+        view = self._view
         if view[at] == 0x45:  # IPv4 without options
             network, protocol, addresses = 20, view[at + 9], at + 12
             if view[at + 6] & ~_DONT_FRAGMENT or view[at + 7]:
@@ -140,76 +218,45 @@ def coalesce(
                 protocol = -1
         if protocol == TCP and length >= network + 20:
             headers = network + (view[at + network + 12] >> 4) * 4
-        elif protocol == UDP and udp and length > network + 8:
+        elif protocol == UDP and self._udp and length > network + 8:
             headers = network + 8
         else:
-            frames.append([PLAIN, view[at : at + length]])
-            continue
-        # Addresses and ports lie together: they name the flow.
-        name = bytes(view[addresses : at + network + 4])
-        joiner.take(at, length, name, (network, protocol, headers))
-    joiner.finish()
-
-
-class _Joiner:
-    """The flows of one batch."""
-
-    __slots__ = ("_apart", "_flows", "_frames", "_view")
-
-    def __init__(self, view: memoryview, frames: list[list[Buffer]]) -> None:
-        self._view = view
-        self._frames = frames
-        self._flows: dict[bytes, _Flow] = {}
-        self._apart: dict[int, list[list[Buffer]]] = {}  # by place: what stands there instead
-
-    def take(self, at: int, length: int, name: bytes, layout: tuple[int, int, int]) -> None:
-        """Add a packet to its flow, or begin a new one with it, or pass it by."""
-        view = self._view
-        network, protocol, headers = layout
-        size = length - headers
-        flags = sequence = same = 0
-        sound = size > 0 and layout in _MASKS
-        if sound and protocol == TCP:
-            sequence, offset, flags = _TCP_VARIES.unpack_from(view, at + network + 4)
-            sound = flags & ~TCP_PSH == TCP_ACK and not offset & 15
-        if sound:
-            same = int.from_bytes(view[at : at + headers], "big")
-            # A UDP checksum of zero is none, and stays none: nothing to verify or renew.
-            sound = protocol == TCP or same & 0xFFFF != 0
-        flow = self._flows.get(name)
-        if not sound:
-            # What comes later in this flow must not overtake this packet.
-            if flow is not None:
-                self._close(name)
             self._frames.append([PLAIN, view[at : at + length]])
             return
-        debt = same + _pseudo_sum(view, at, length, layout)
-        same &= _MASKS[layout]
-        payload = view[at + headers : at + length]
-        identification = view[at + 4] << 8 | view[at + 5]
-        if flow is not None and flow.fits(same, size, sequence, identification):
-            flow.frame.append(payload)
-            flow.payload += size
-        else:
-            if flow is not None:
-                self._close(name)
-            flow = self._flows[name] = _Flow(payload, len(self._frames), layout, same)
-            self._frames.append(flow.frame)
-            if network == 20 and not view[at + 6]:  # without DF the identification counts
-                flow.identification = identification
-        flow.count += 1
-        flow.at.append(at)
-        flow.debts.append(debt)
-        flow.last_flags = flags
-        flow.follows = sequence + size & 0xFFFFFFFF
-        if flow.identification >= 0:
-            flow.identification = flow.identification + 1 & 0xFFFF
-        if size < flow.size or flags & TCP_PSH or flow.count == _MOST_SEGMENTS:
-            self._close(name)
+        # Addresses and ports lie together: they name the flow.
+        name = bytes(view[addresses : at + network + 4])
+        first = self._firsts.pop(name, None)
+        flow = self._flows.get(name)
+        if first is not None:
+            flow = self._flows[name] = _Flow(name, view, first, self._frames[first[0]])
+        if flow is not None:
+            self._last = flow
+            if self.extend(at, at + length):
+                return
+            # What comes later in this flow must not overtake this packet.
+            self._close(flow)
+        layout = network, protocol, headers
+        if self._begins(at, length, layout):
+            self._firsts[name] = len(self._frames), at, length, layout
+        self._frames.append([PLAIN, view[at : at + length]])
+
+    def _begins(self, at: int, length: int, layout: _Layout) -> bool:
+        """Whether another packet may continue this one."""
+        view = self._view
+        network, protocol, headers = layout
+        if length <= headers or layout not in _MASKS:
+            return False
+        if protocol == TCP:
+            at += network
+            return bool(view[at + 13] == TCP_ACK and not view[at + 12] & 15)
+        # A UDP checksum of zero is none: nothing to verify or renew.
+        _, _, _, inner, checksum = _VARIES[network, UDP].unpack_from(view, at)
+        return bool(checksum and inner == length - network)
 
     def finish(self) -> None:
-        for name in list(self._flows):
-            self._close(name)
+        """Complete what was begun."""
+        for flow in list(self._flows.values()):
+            self._close(flow)
         if self._apart:
             self._spread()
 
@@ -223,23 +270,40 @@ class _Joiner:
             spread += self._apart.get(place) or [frames[place]]
         frames[first:] = spread
 
-    def _close(self, name: bytes) -> None:
+    def _close(self, flow: _Flow) -> None:
         """Give a super-packet its headers, or take it apart if its checksums do not hold."""
-        flow = self._flows.pop(name)
-        if flow.count == 1:
-            at = flow.at[0]
-            flow.frame[1] = self._view[at : at + flow.layout[2] + flow.payload]
+        self._last = None
+        del self._flows[flow.name]
+        view, at, length = self._view, flow.at, flow.length
+        last = at[-1]
+        if len(at) == 1:
             return
-        if flow.is_sound():
-            flow.frame[0] = _headers(self._view, flow)
-            return
-        self._apart[flow.place] = [
-            [PLAIN, self._view[at : at + flow.layout[2] + len(payload)]]
-            for at, payload in zip(flow.at, flow.frame[1:], strict=True)
-        ]
+        if self._is_sound(flow):
+            headers = flow.layout[2]
+            payloads: list[Buffer] = [view[one + headers : one + length] for one in at[:-1]]
+            payloads.append(view[last + headers : last + flow.last_length])
+            flow.frame[:] = [_headers(view, flow), *payloads]
+        else:
+            apart: list[list[Buffer]] = [[PLAIN, view[one : one + length]] for one in at[:-1]]
+            apart.append([PLAIN, view[last : last + flow.last_length]])
+            self._apart[flow.place] = apart
+
+    def _is_sound(self, flow: _Flow) -> bool:
+        """Whether every packet's checksum holds: with its pseudo-header it adds up to 0."""
+        at, length, layout = flow.at, flow.length, flow.layout
+        if not flow.uncounted and int.from_bytes(self._view[at[0] : at[0] + 20], "big") % 65535:
+            return False
+        if flow.last_length != length:
+            last, at = at[-1], at[:-1]
+            (total,) = self._sums(self._view, [last], flow.last_length)
+            if (total + _pseudo_sum(self._view, last, flow.last_length, layout)) % 65535:
+                return False
+        totals = self._sums(self._view, at, length)
+        right = -_pseudo_sum(self._view, at[0], length, layout) % 65535
+        return totals.count(right) == len(totals)
 
 
-def _pseudo_sum(view: memoryview, at: int, length: int, layout: tuple[int, int, int]) -> int:
+def _pseudo_sum(view: memoryview, at: int, length: int, layout: _Layout) -> int:
     """What is missing from the sum of a packet's own bytes.
 
     An IPv4 header adds up to 0 and so leaves the addresses to be added; an IPv6 header has

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from wgtools.crypto.aead import InvalidTag
 from wgtools.engine import messages
-from wgtools.engine.coalesce import coalesce
-from wgtools.engine.constants import FLOWS
+from wgtools.engine.coalesce import Joiner
+from wgtools.engine.constants import FLOWS, REJECT_AFTER_MESSAGES
 from wgtools.engine.cookie import CookieChecker, packed_host
 from wgtools.engine.events import Drop
 from wgtools.engine.messages import KEEPALIVE_SIZE, NONCE, TRANSPORT, TRANSPORT_HEADER
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from wgtools.engine.session import Session
 
 __all__ = ["Gate", "Receiver", "Routes"]
+
+# No buffer holds that many packets: counters below it may be taken in order unasked.
+_FAR_FROM_SPENT = REJECT_AFTER_MESSAGES - (1 << 32)
 
 
 class Routes:
@@ -122,17 +125,20 @@ class Receiver:
         """All datagrams of one buffer, see Engine.datagrams_received."""
         context = self._context
         counters = context.counters
+        unpack, pack_nonce = TRANSPORT.unpack_from, NONCE.pack
         total = len(view)
         plain, at = context.outbox.room(total)
         reserved = at + total
+        frames = context.outbox.frames
+        joiner = Joiner(plain, frames, udp=self._coalesce_udp, sums=context.sums)
+        extend = joiner.extend
         run: _Run | None = None
-        spans: list[tuple[int, int]] = []
         for start in range(0, total, size):
             stop = start + size if start + size < total else total  # min() costs a call
             if stop - start < KEEPALIVE_SIZE:
                 counters[Drop.MALFORMED] += 1
                 continue
-            kind, index, counter = TRANSPORT.unpack_from(view, start)
+            kind, index, counter = unpack(view, start)
             if kind != messages.TYPE_TRANSPORT or run is None or run.index != index:
                 _settle(run, address, sticky, now)
                 run = None
@@ -142,28 +148,30 @@ class Receiver:
                 run = self._begin(index, now)
                 if run is None:
                     continue
+                joiner.forget_last()
             end = at + stop - start - KEEPALIVE_SIZE
+            sealed = view[start + TRANSPORT_HEADER : stop]
             try:
-                run.open(
-                    NONCE.pack(counter), view[start + TRANSPORT_HEADER : stop], None, plain[at:end]
-                )
+                run.open(pack_nonce(counter), sealed, None, plain[at:end])
             except InvalidTag:
                 counters[Drop.BAD_TAG] += 1
                 continue
-            if not run.accept(counter):
+            if counter == run.expected:
+                run.expected = counter + 1
+            elif not run.accept(counter):
                 counters[Drop.REPLAYED_COUNTER] += 1
                 continue
             run.bytes += stop - start
             if end > at:
                 run.content = True
-                length = self._inner_length(plain, at, end, run.peer)
-                if length:
-                    spans.append((at, length))
+                if extend(at, end):
+                    at = end
+                elif length := self._inner_length(plain, at, end, run.peer):
+                    joiner.add(at, length)
                     at = end
         context.outbox.give_back(plain, at, reserved)
         _settle(run, address, sticky, now)
-        if spans:
-            coalesce(plain, spans, context.outbox.frames, udp=self._coalesce_udp)
+        joiner.finish()
 
     def _begin(self, index: int, now: Now) -> _Run | None:
         """The run of packets under session `index`, if it may still receive."""
@@ -255,22 +263,49 @@ class Receiver:
 
 
 class _Run:
-    """Packets under one session within one buffer: what their peer is told in one go."""
+    """Packets under one session within one buffer: what their peer is told in one go.
 
-    __slots__ = ("accept", "bytes", "content", "index", "open", "peer", "session")
+    Counters that come in order are noted as `expected` and marked in the window together,
+    before anything else can ask it.
+    """
+
+    __slots__ = ("_first", "_window", "bytes", "content", "expected", "index", "open", "session")
 
     def __init__(self, session: Session[Peer]) -> None:
         self.session = session
         self.index = session.local_index
-        self.peer = session.owner
         self.open = session.open
-        self.accept = session.window.accept
         self.bytes = 0
         self.content = False
+        self._window = session.window
+        self._expect()
+
+    @property
+    def peer(self) -> Peer:
+        return self.session.owner
+
+    def _expect(self) -> None:
+        """What comes next is certainly new; but near the end of all counters, ask."""
+        following = self._window.next
+        self.expected = self._first = following if following < _FAR_FROM_SPENT else -1
+
+    def accept(self, counter: int) -> bool:
+        """Whether an authentic packet's counter is not the expected one, but good as well."""
+        self.mark()
+        good = self._window.accept(counter)
+        self._expect()
+        return good
+
+    def mark(self) -> None:
+        """Those that came in order."""
+        if self.expected > self._first:
+            self._window.accept_all(self._first, self.expected - 1)
+            self._first = self.expected
 
 
 def _settle(run: _Run | None, address: Address, sticky: Sticky, now: Now) -> None:
     """Tell the peer of a run, unless nothing authenticated."""
     if run is not None and run.bytes:
+        run.mark()
         arrival = Arrival(address, sticky, run.bytes)
         run.peer.packets_received(run.session, arrival, content=run.content, now=now)

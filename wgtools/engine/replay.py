@@ -15,6 +15,7 @@ __all__ = ["WINDOW_SIZE", "ReplayWindow"]
 _WORD = 64
 _WORDS = WINDOW_BITS // _WORD
 _MASK = _WORDS - 1
+_FULL = (1 << _WORD) - 1
 WINDOW_SIZE = WINDOW_BITS - _WORD  # RFC 6479 section 3: one block is redundant
 
 
@@ -49,3 +50,23 @@ class ReplayWindow:
             return False
         ring[slot] |= bit
         return True
+
+    def accept_all(self, first: int, last: int) -> None:
+        """What `accept` would do for first to last, in order: all greater than any before,
+        none spent."""
+        ring = self._ring
+        self.accept(first)
+        self.accept(last)  # and so the window has moved, and is clear between them
+        top, end = first >> 6, last >> 6
+        for word in range(max(top, end - _MASK), end + 1):
+            bits = _FULL
+            if word == top:
+                bits &= _FULL << (first & 63)
+            if word == end:
+                bits &= _FULL >> (63 - (last & 63))
+            ring[word & _MASK] |= bits
+
+    @property
+    def next(self) -> int:
+        """One more than the greatest that was accepted: what comes next, if nothing is lost."""
+        return self._greatest + 1

@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgtools.engine.coalesce import coalesce
+from wgtools.engine.coalesce import Joiner
 from wgtools.engine.events import Buffer
-from wgtools.engine.offload import NET_HEADER, checksum_of, complete_checksum, segments
+from wgtools.engine.offload import (
+    NET_HEADER,
+    checksum_of,
+    checksums_of,
+    complete_checksum,
+    segments,
+)
 from wgtools.testing.link import frame
 from wgtools.testing.packets import (
     ipv4,
@@ -169,6 +175,22 @@ def test_a_checksum_beyond_the_frame_is_refused(start: int) -> None:
 # --- joining ---
 
 
+def coalesce(
+    room: memoryview,
+    spans: list[tuple[int, int]],
+    frames: list[list[Buffer]],
+    *,
+    udp: bool,
+    hurry: bool = True,
+) -> None:
+    """As the receiver does: packets of the same flow as the one before need no second look."""
+    joiner = Joiner(room, frames, udp=udp, sums=checksums_of)
+    for at, length in spans:
+        if not hurry or not joiner.extend(at, at + length):
+            joiner.add(at, length)
+    joiner.finish()
+
+
 def join(packets: list[bytes], *, udp_too: bool = False) -> list[bytes]:
     """The frames, each as one piece: net header and packet."""
     room = memoryview(bytearray(b"".join(packets)))
@@ -178,6 +200,10 @@ def join(packets: list[bytes], *, udp_too: bool = False) -> list[bytes]:
         at += len(packet)
     frames: list[list[bytes | bytearray | memoryview]] = []
     coalesce(room, spans, frames, udp=udp_too)
+    again: list[list[Buffer]] = []
+    coalesce(room, spans, again, udp=udp_too, hurry=False)
+    assert again == frames, "a flow is known by its last packet as by its name"
+    assert room == b"".join(packets)
     assert all(len(parts) <= 1024 for parts in frames)
     return [b"".join(parts) for parts in frames]
 
@@ -322,6 +348,33 @@ def test_two_wrong_packets_do_not_make_a_right_one(size: int) -> None:
     whole = [bytes(packet) for packet in packets]
     assert [is_sound(packet) for packet in whole] == [True, False, False, True]
     assert join(whole) == [bytes(10) + packet for packet in whole]
+
+
+def test_a_wrong_ip_header_is_not_made_up_for_by_a_wrong_tcp_checksum() -> None:
+    """The sum over both is as it should be: a header once passed for sound by that."""
+    for place in range(4):
+        packets = stream(4)
+        bad = bytearray(packets[place])
+        for at, change in ((10, 1), (36, -1)):
+            (checksum,) = struct.unpack_from(">H", bad, at)
+            struct.pack_into(">H", bad, at, (checksum + change) % 65535)
+        packets[place] = bytes(bad)
+        assert ones_sum(packets[place]) == ones_sum(stream(4)[place])
+        joined = join(packets)
+        assert bytes(10) + bytes(bad) in joined
+        assert apart(joined) == packets
+
+
+def test_a_udp_length_that_leaves_bytes_over_is_not_joined() -> None:
+    """What the UDP header does not count would become part of the datagram."""
+    packets = []
+    for number in range(3):
+        whole = ipv4("10.0.0.2", "10.0.0.1", 17, udp(7, 8, bytes(200)), identification=number)
+        short = bytearray(whole)
+        struct.pack_into(">H", short, 24, 100)
+        # A checksum that is right for the whole, so that nothing but the length is wrong.
+        packets.append(with_checksum(bytes(short)))
+    assert len(join(packets, udp_too=True)) == 3
 
 
 def test_many_wrong_packets_cost_no_more_than_each_its_own() -> None:

@@ -110,6 +110,27 @@ def test_the_window_is_a_set_with_a_far_end(counters: list[int], base: int) -> N
             greatest = max(greatest, counter)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 3 * WINDOW_SIZE), st.integers(1, 200)), max_size=20),
+    st.integers(1, 3000),
+)
+def test_many_in_order_leave_the_window_as_one_by_one(
+    steps: list[tuple[int, int]], looks: int
+) -> None:
+    fast, slow = ReplayWindow(), ReplayWindow()
+    counter = 0
+    for step, count in steps:
+        counter += step
+        assert fast.next <= counter
+        fast.accept_all(counter, counter + count - 1)
+        assert all([slow.accept(one) for one in range(counter, counter + count)])
+        counter += count - 1
+        assert fast.next == counter + 1
+    for back in range(0, 2 * WINDOW_SIZE, looks):
+        if back <= counter:
+            assert fast.accept(counter - back) is slow.accept(counter - back)
+
+
 # --- sessions ---
 
 
