@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Each package installed in a bare root, and used there as a person would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.conftest import ROOT
+from tests.packaging.roots import Root
+
+ALIEN = "import sys\nsys.stderr.write('a user came in')\n"
+
+
+def walk(root: Root, *, wg: str = "wg", wg_quick: str = "wg-quick") -> None:
+    """Keys; a tunnel up, with a hook that uses `wg`, and down again."""
+    assert len(root.run(f"{wg} genkey | {wg} pubkey")) == 45
+    root.run(
+        f"""mkdir -p /etc/wireguard; umask 077
+        {{ echo '[Interface]'; echo "PrivateKey = $({wg} genkey)"; echo 'Address = 10.9.8.1/24'
+        echo 'PostUp = wg show %i listen-port > /run/hook'
+        echo '[Peer]'; echo "PublicKey = $({wg} genkey | {wg} pubkey)"
+        echo 'AllowedIPs = 10.9.9.0/24'; }} > /etc/wireguard/wg7.conf"""
+    )
+    root.run(f"{wg_quick} up wg7")
+    assert "10.9.8.1/24" in root.run("ip address show wg7")
+    assert "10.9.9.0/24 dev wg7" in root.run("ip route")
+    assert root.run(f"{wg} show wg7 listen-port") == root.run("cat /run/hook")
+    root.run("ping -n -c 1 -W 1 10.9.8.1")
+    engine = root.run("grep -l wgtools-engine /proc/[0-9]*/cmdline | head -n 1")
+    assert "Seccomp:\t2" in root.run(f"cat {engine.strip().replace('cmdline', 'status')}")
+    root.run(f"{wg_quick} down wg7")
+    assert "wg7" not in root.run("ip link show")
+    # And what goes wrong is told, not shown as a traceback.
+    failed = root.call(f"{wg_quick} up nothing7")
+    assert failed.returncode == 1
+    assert "does not exist" in failed.stderr
+
+
+def debs(directory: Path) -> list[Path]:
+    return [path for path in sorted(directory.glob("*.deb")) if "dbgsym" not in path.name]
+
+
+# ------------------------------------------------------------------ Debian
+
+
+def test_debian_source_package_is_clean(deb: Path) -> None:
+    (changes,) = deb.glob("*.changes")
+    assert list(deb.glob("*.dsc"))
+    assert list(deb.glob("*.orig.tar.gz"))
+    words = ["lintian", "--allow-root", "--fail-on", "error", str(changes)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_debian_packages(deb: Path, root: Root) -> None:
+    main, compat = sorted(debs(deb), key=lambda path: "compat" in path.name)
+    root.copy(main, compat)
+    root.run(f"dpkg -i /var/tmp/{main.name}")
+    assert root.call("command -v wg").returncode != 0
+    walk(root, wg="wgtools-wg", wg_quick="wgtools-wg-quick")
+    assert root.run("stat -c %a /etc/wireguard") == "700\n"
+    root.run(f"dpkg -i /var/tmp/{compat.name}")
+    walk(root)
+    assert root.run("dpkg-query -S /usr/bin/wg").startswith("wgtools-compat:")
+    for page in ("wg", "wg-quick", "wgtools-engine"):
+        root.run(f"zcat /usr/share/man/man8/{page}.8.gz > /dev/null")
+    root.run("dpkg --purge wgtools-compat wgtools")
+    assert root.call("ls /usr/lib/wgtools /usr/libexec/wgtools").stdout == ""
+    # The tunnel's file is the user's, and stays.
+    root.run("test -s /etc/wireguard/wg7.conf")
+
+
+def test_debian_compat_takes_the_place_of_wireguard_tools(deb: Path, root: Root) -> None:
+    """Both are to be had, never both at once."""
+    root.run(
+        """mkdir -p /var/tmp/t/DEBIAN /var/tmp/t/usr/bin
+        printf 'Package: wireguard-tools\nVersion: 1.0.20210914-1\nArchitecture: all\n' \
+            > /var/tmp/t/DEBIAN/control
+        printf 'Maintainer: nobody <nobody@localhost>\nDescription: stands in for the real\n' \
+            >> /var/tmp/t/DEBIAN/control
+        echo original > /var/tmp/t/usr/bin/wg
+        dpkg-deb --build /var/tmp/t /var/tmp/wt.deb; dpkg -i /var/tmp/wt.deb"""
+    )
+    main, compat = sorted(debs(deb), key=lambda path: "compat" in path.name)
+    root.copy(main, compat)
+    root.run(f"dpkg -i /var/tmp/{main.name}")  # beside it
+    assert root.run("cat /usr/bin/wg") == "original\n"
+    refused = root.call(f"dpkg -i /var/tmp/{compat.name}")
+    assert "conflict" in refused.stderr
+    assert root.run("cat /usr/bin/wg") == "original\n"
+    root.run(f"dpkg --auto-deconfigure -r wireguard-tools; dpkg -i /var/tmp/{compat.name}")
+    assert len(root.run("wg genkey")) == 45
+
+
+# ------------------------------------------------------------------ RPM
+
+
+def test_rpm_packages(rpm: Path, root: Root) -> None:
+    """The root is a Debian: what the packages need is there, but no rpm to say so."""
+    made = [path for path in sorted(rpm.glob("*.rpm")) if ".src." not in path.name]
+    main, compat = sorted(made, key=lambda path: "compat" in path.name)
+    assert list(rpm.glob("*.src.rpm"))
+    asked = ["rpm", "-qp", "--qf", "[%{CONFLICTNAME} ][%{PROVIDENAME} ]", str(compat)]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert told.split().count("wireguard-tools") == 2
+    for path in (main, compat):
+        cpio = subprocess.run(["rpm2cpio", path], capture_output=True, check=True).stdout
+        archive = rpm / f"{path.stem}.cpio"
+        archive.write_bytes(cpio)
+        root.copy(archive)
+    unpack = "cd /; for a in /var/tmp/*.cpio; do python3 -I /var/tmp/cpio.py $a; done"
+    root.copy(Path(__file__).with_name("cpio.py"))
+    root.run(unpack)
+    walk(root, wg="wgtools-wg", wg_quick="wgtools-wg-quick")
+    walk(root)
+    listed = subprocess.run(
+        ["rpm", "-qplv", str(main)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "drwx------" in next(line for line in listed.splitlines() if "/etc/wireguard" in line)
+
+
+# ------------------------------------------------------------------ one file
+
+
+def test_one_file(pyz: Path, root: Root) -> None:
+    root.copy(pyz)
+    root.run("cp /var/tmp/wgtools.pyz /usr/local/bin/wgtools.pyz")
+    walk(root, wg="wgtools.pyz", wg_quick="wgtools.pyz wg-quick")
+    root.run("wgtools.pyz up wg7; wgtools.pyz show wg7; wgtools.pyz down wg7")
+    for command in ("wg", "wg-quick", "wgtools-engine"):
+        root.run(f"ln -s wgtools.pyz /usr/local/bin/{command}")
+    walk(root)
+    (one,) = root.run("ls /var/cache/wgtools").split()
+    assert root.run(f"stat -c '%a %U' /var/cache/wgtools /var/cache/wgtools/{one}") == (
+        "700 root\n700 root\n"
+    )
+    assert root.run("wgtools-engine --version").startswith("wgtools-engine v")
+
+
+def test_one_file_trusts_no_place_of_others(pyz: Path, root: Root) -> None:
+    root.copy(pyz)
+    at = "/var/tmp/wgtools.pyz"
+    # Somebody was there first: another place is taken, and nothing of theirs is loaded.
+    root.run("mkdir /var/cache/wgtools; chown nobody /var/cache/wgtools")
+    assert len(root.run(f"{at} genkey")) == 45
+    assert root.run("ls -A /var/cache/wgtools") == ""
+    root.run("test -d /run/wgtools")
+    root.run("rm -r /run/wgtools; ln -s /tmp /run/wgtools; chmod 777 /root")
+    refused = root.call(f"{at} genkey")
+    assert refused.returncode == 1
+    assert "/var/cache/wgtools belongs to somebody else" in refused.stderr
+    assert "/run/wgtools belongs to somebody else" in refused.stderr
+    assert "others can write to /root" in refused.stderr
+    assert root.run("ls /tmp") == ""
+    root.run("chown root /var/cache/wgtools; chmod 770 /var/cache/wgtools")
+    assert "open to others" in root.call(f"{at} genkey").stderr
+    root.run("chmod 700 /var/cache/wgtools")
+    assert len(root.run(f"{at} genkey")) == 45
+
+
+def test_one_file_loads_nothing_of_the_callers(pyz: Path, root: Root) -> None:
+    root.copy(pyz)
+    root.run("mkdir /tmp/p; cat > /tmp/p/sitecustomize.py", stdin=ALIEN)
+    root.run("cp /tmp/p/sitecustomize.py /tmp/p/wgtools.py; cp /tmp/p/wgtools.py /tmp/p/json.py")
+    done = root.call("cd /tmp/p; PYTHONPATH=/tmp/p /var/tmp/wgtools.pyz wg genkey")
+    assert (done.returncode, len(done.stdout)) == (0, 45)
+    assert "a user came in" not in done.stderr
+
+
+def test_one_file_for_a_user(pyz: Path, root: Root) -> None:
+    root.copy(pyz)
+    root.run("chmod 755 /var/tmp/wgtools.pyz; useradd -m somebody")
+    script = "umask 022; for i in 1 2 3 4; do /var/tmp/wgtools.pyz genkey & done; wait"
+    made = root.run(f"su somebody -c '{script}'")  # all at once, and all find it whole
+    assert len(made.split()) == 4
+    left = root.run("ls -A /home/somebody/.cache/wgtools").split()
+    assert len(left) == 1
+    assert root.run("stat -c %a /home/somebody/.cache/wgtools") == "700\n"
+
+
+# ------------------------------------------------------------------ pip, pipx, uv
+
+
+@pytest.fixture(scope="session")
+def sdist_and_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    words = [sys.executable, "-c", "import sys; from hatchling.build import *; "
+             "build_sdist(sys.argv[1]); build_wheel(sys.argv[1])", str(out)]  # fmt: skip
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def wheels(sdist_and_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pip itself, all that is needed to build us, and to run us under the system's Python."""
+    out = tmp_path_factory.mktemp("wheels")
+    subprocess.run(["/usr/bin/python3", "-m", "venv", out / "venv"], check=True)
+    (wheel,) = sdist_and_wheel.glob("*.whl")
+    words = ["-m", "pip", "download", "-q", "--disable-pip-version-check", "--dest", str(out)]
+    words += ["--only-binary", ":all:", "pip", "hatchling>=1.27", str(wheel)]
+    subprocess.run([out / "venv/bin/python", *words], check=True)
+    for sdist in sdist_and_wheel.glob("*.tar.gz"):
+        shutil.copy(sdist, out)
+    return out
+
+
+@pytest.mark.parametrize("kind", ["wgtools-*.whl", "wgtools-*.tar.gz"])
+def test_pip(kind: str, wheels: Path, root: Root) -> None:
+    root.copy(*wheels.glob("*.whl"), *wheels.glob("*.tar.gz"))
+    root.run("python3 -m venv --without-pip /opt/wgtools")
+    root.run(
+        "/opt/wgtools/bin/python $(echo /var/tmp/pip-*.whl)/pip install -q --no-index"
+        f" --disable-pip-version-check --find-links /var/tmp /var/tmp/{kind}"
+    )
+    walk(root, wg="/opt/wgtools/bin/wg", wg_quick="/opt/wgtools/bin/wg-quick")
+
+
+@pytest.mark.parametrize("tool", ["pipx", "uv"])
+def test_pipx_and_uv(tool: str, sdist_and_wheel: Path, tmp_path: Path) -> None:
+    (wheel,) = sdist_and_wheel.glob("*.whl")
+    place = tmp_path / "tools"
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
+    pip = [place / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([str(word) for word in (*pip, tool)], check=True)
+    environment = os.environ | {
+        "PIPX_HOME": str(tmp_path / "home"),
+        "PIPX_BIN_DIR": str(tmp_path / "bin"),
+        "UV_TOOL_DIR": str(tmp_path / "home"),
+        "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+        "UV_PYTHON": sys.executable,
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NATIVE_TLS": "1",
+    }
+    words = [place / "bin" / tool, *(("tool",) if tool == "uv" else ()), "install", wheel]
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "bin").iterdir()} == {
+        "wg",
+        "wg-quick",
+        "wgtools-engine",
+    }
+    made = subprocess.run([tmp_path / "bin/wg", "genkey"], capture_output=True, check=True).stdout
+    assert len(made) == 45
+    shutil.rmtree(tmp_path / "home")
+
+
+# ------------------------------------------------------------------ under systemd
+
+
+def test_units_under_systemd(deb: Path, booted: Root) -> None:
+    root = booted
+    root.copy(*debs(deb))
+    root.run("until systemctl is-system-running | grep -qE 'running|degraded'; do :; done")
+    root.run("dpkg -i /var/tmp/*.deb")
+    root.run("systemctl start wgtools-engine@wg7")
+    assert root.run("wg show wg7") == "interface: wg7\n"
+    pid = root.run("systemctl show -p MainPID --value wgtools-engine@wg7").strip()
+    status = root.run(f"cat /proc/{pid}/status")
+    assert "CapBnd:\t0000000000001c00" in status  # of NET: bind service, broadcast, admin
+    assert "Seccomp:\t2" in status
+    root.run("ip link set wg7 up; wg set wg7 listen-port 443 fwmark 7")
+    assert "443" in root.run("wg show wg7 listen-port")
+    root.run("systemctl stop wgtools-engine@wg7")
+    assert "wg7" not in root.run("ip link show")
+
+    conf = "/etc/wireguard/wg8.conf"
+    root.run(
+        f"umask 077; printf '[Interface]\\nPrivateKey = %s\\nAddress = 10.9.8.1/24\\n' "
+        f'"$(wg genkey)" > {conf}'
+    )
+    root.run("systemctl enable --now wg-quick@wg8")
+    before = root.run("wg show wg8 public-key; ip -o link show wg8")
+    root.run(f"echo 'Address = 10.9.9.1/24' >> {conf}; systemctl reload wg-quick@wg8")
+    assert "10.9.9.1/24" in root.run("ip address show wg8")
+    assert root.run("wg show wg8 public-key; ip -o link show wg8") == before
+    root.run("systemctl stop wg-quick.target wg-quick@wg8")
+    assert "wg8" not in root.run("ip link show")
+    assert root.run("systemctl show -p Result --value wg-quick@wg8") == "success\n"
