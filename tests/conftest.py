@@ -8,10 +8,22 @@ tries new ones, and with `WGTOOLS_PROFILE=fuzz` very many.
 """
 
 import os
+import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# What runs on any system; all other tiers are about namespaces, netlink and programs of Linux.
+_ANYWHERE = ("fuzz", "native", "unit")
+_OF_LINUX = sorted(
+    path.name
+    for path in Path(__file__).parent.iterdir()
+    if path.name not in _ANYWHERE and any(path.glob("**/test_*.py"))
+)
+_IS_LINUX = sys.platform.startswith("linux")
+collect_ignore = [] if _IS_LINUX else list(_OF_LINUX)
 
 # How long an example takes depends on who else is at work on the machine.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,6 +52,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         longrepr = report.longrepr
         why = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
         reasons.setdefault(tier, set()).add(why.removeprefix("Skipped: "))
+    if not _IS_LINUX:
+        terminalreporter.write_line(f"not run: {', '.join(_OF_LINUX)}: they are of Linux")
     for tier in sorted(reasons):
         for why in sorted(reasons[tier]):
             terminalreporter.write_line(f"not run: {tier}: {why}")

@@ -32,8 +32,8 @@ class MemoryTun:
         self._link = Link(up=up, mtu=mtu)
         self._is_deleted = False
         self._routes_changed = False
-        self._readable, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._watchable, self._ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._readable, self._wake = _pipe()
+        self._watchable, self._ring = _pipe()
         self._is_closed = False
 
     # What the system would do.
@@ -113,3 +113,11 @@ class MemoryTun:
     def _check(self) -> None:
         if self._is_deleted:
             raise TunGone
+
+
+def _pipe() -> tuple[int, int]:
+    """Neither end blocks.  (macOS has no pipe2.)"""
+    ends = os.pipe()
+    for fd in ends:
+        os.set_blocking(fd, False)
+    return ends
