@@ -2,14 +2,16 @@
 """Any userspace daemon's UNIX socket: the thin caller round `wgtools.uapi.client`.
 
 Sockets live in one directory as NAME.sock.  One that nobody listens on is a daemon
-that died: it is removed when met (WG_COMPAT 11).  `_socket` is CPython's own module
-below `socket`, at a fraction of its import time.
+that died: it is removed when met (WG_COMPAT 11).  On macOS a device goes by the name of its
+utun as well as by the one that it was asked for with (`names`).  `_socket` is CPython's
+own module below `socket`, at a fraction of its import time.
 """
 
 from __future__ import annotations
 
 import _socket
 import os
+import sys
 from errno import EBADF, EINVAL, ENAMETOOLONG, ENODEV, ENOENT, ENXIO, EPROTO
 from stat import S_ISSOCK
 
@@ -37,9 +39,11 @@ class Backend:
         *,
         directory: bytes = SOCKET_DIRECTORY,
         socket: Callable[[int, int], _socket.socket] = _socket.socket,
+        renames: bool = sys.platform == "darwin",
     ) -> None:
         self._directory = directory
         self._socket = socket
+        self._renames = renames
 
     @property
     def hidden(self) -> str:
@@ -71,7 +75,7 @@ class Backend:
     def get(self, name: str) -> Device:
         """Ask the daemon.  Raises AccessError, NoSuchInterface, ProtocolError."""
         reply = GetReply(
-            _text(name.encode("utf-8", "surrogateescape")[:NAME_MAX]),
+            _text(self._real(name)[:NAME_MAX]),
             public_key=_public_key,
             resolve=_resolve,
         )
@@ -82,9 +86,17 @@ class Backend:
         """Tell the daemon.  Raises as `get` does."""
         self._exchange(name, encode_set(change), SetReply())
 
+    def _real(self, name: str) -> bytes:
+        """What the socket is called: the name itself, but for macOS."""
+        raw = name.encode("utf-8", "surrogateescape")
+        if not self._renames:
+            return raw
+        from .names import real_name
+
+        return real_name(self._directory, raw)
+
     def _path(self, name: str) -> bytes:
-        file = name.encode("utf-8", "surrogateescape") + _SUFFIX
-        return os.path.join(self._directory, file)
+        return os.path.join(self._directory, self._real(name) + _SUFFIX)
 
     def _is_alive(self, path: bytes) -> bool:
         """A socket whose owner still listens.  A connection that fails otherwise counts
