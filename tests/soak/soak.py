@@ -44,6 +44,7 @@ class Soak:
         self.hosts: list[Host] = []
         self.excuses: list[tuple[float, float]] = []
         self.lost: list[float] = []
+        self._stood_still = 0.0  # seconds that this machine had no time for us
         self.demanded = 0  # sessions that troubles were allowed to end
         self.troubles: dict[str, int] = {}
 
@@ -126,17 +127,18 @@ class Soak:
         echo = b.start(sys.executable, str(HERE / "probe.py"), "echo", INNER4[1])
         assert echo.stdout is not None
         assert echo.stdout.readline() == b"ready\n"
-        ask = subprocess.Popen(
-            a.inside(sys.executable, str(HERE / "probe.py"), "ask", INNER4[1], str(INTERVAL)),
-            stdin=subprocess.PIPE,
-            stdout=(self._directory / "probe.out").open("wb"),
-        )
+        with (self._directory / "probe.out").open("wb") as out:
+            ask = subprocess.Popen(
+                a.inside(sys.executable, str(HERE / "probe.py"), "ask", INNER4[1], str(INTERVAL)),
+                stdin=subprocess.PIPE,
+                stdout=out,
+            )
         a._started.append(ask)
         assert ask.stdin is not None
         begun = time.monotonic()
         self._sleep(QUIET)
         first, minute = None, 1
-        while (passed := time.monotonic() - begun) < seconds:
+        while (passed := time.monotonic() - begun - self._stood_still) < seconds:
             self._suffer(random.choice(TROUBLES), random)
             if passed >= 60 * minute:
                 figures = self._figures()
@@ -145,7 +147,7 @@ class Soak:
                 first = first or figures  # a minute is time enough to fill all that is filled once
         ask.stdin.close()
         ask.wait(30)
-        passed = time.monotonic() - begun
+        passed = time.monotonic() - begun - self._stood_still
         return self._verdict(passed, first, self._figures())
 
     def _suffer(self, trouble: Trouble, random: Random) -> None:
@@ -166,6 +168,7 @@ class Soak:
             late = time.monotonic()
             if late - before > 0.1 + _STALL:
                 self.excuses.append((before - _REMEDY, late + _HANDSHAKE))
+                self._stood_still += late - before - 0.1
 
     def _figures(self) -> list[dict[str, object]]:
         found = []
@@ -195,6 +198,7 @@ class Soak:
         closing: dict[str, object] = {
             "seconds": round(passed),
             "of the protocol": round(passed * SPEED),
+            "seconds that the machine stood still": round(self._stood_still),
             "troubles": sum(self.troubles.values()),
             "probes": asked,
             "answered": answered,
