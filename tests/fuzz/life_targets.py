@@ -33,6 +33,7 @@ class _Life:
         self.clock: FakeClock = self.joined.clock
         self.latest_wall = self.clock.wall_ns
         self.fate: list[int] = [0]
+        self.swaps = 0
         self.joined.meddle = self._meddle
         self.keys = [host.key for host in self.joined.hosts]
         self.publics = [Key(public_key(bytes(key))) for key in self.keys]
@@ -44,8 +45,9 @@ class _Life:
                 return []
             case 6:
                 return [one, one]
-            case 7 if self.dice.more:  # not for ever: an old call may have an answer each time
-                return [self.dice.pick(self.joined.seen)]
+            case 7 if self.swaps:  # not for ever: an old call may have an answer each time
+                self.swaps -= 1
+                return [self.joined.seen[self.dice.number() % len(self.joined.seen)]]
             case _:
                 return [one]
 
@@ -139,6 +141,7 @@ def life(data: bytes) -> None:
                 world.turn(dice.pick(_TIMES))
             case 4:
                 world.fate[0] = dice.number()
+                world.swaps = 8
             case 5:
                 world.change(host)
             case 6:
