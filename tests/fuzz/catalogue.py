@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tests.fuzz import bsd_targets, life_targets, netlink_targets, network_targets, text_targets
+from tests.fuzz import (
+    bsd_targets,
+    life_targets,
+    netlink_targets,
+    network_targets,
+    shell_targets,
+    text_targets,
+)
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
 from wgtools.uapi.server import get_reply
@@ -131,6 +138,7 @@ def _lists() -> tuple[bytes, ...]:
 TARGETS: dict[str, Target] = {
     "network": Target(network_targets.network, _stories()),
     "tun": Target(network_targets.tun, _stories()),
+    "sockets": Target(shell_targets.sockets, _stories()),
     "life": Target(life_targets.life, _stories()),
     "uapi_server": Target(text_targets.uapi_server, (b"\7" + _uapi_request(),), _UAPI_WORDS),
     "control": Target(text_targets.control, (_uapi_request() * 3,), _UAPI_WORDS),

@@ -255,7 +255,7 @@ class UDPSockets:
             assert sticky is None or isinstance(sticky, Sticky)
             sock = self._v4 if len(address) == 2 else self._v6
             if sock is None:
-                self.troubles["no socket of that family"] += 1
+                self.troubles["no socket of that family"] += -(-len(data) // size)
             elif len(data) <= size:
                 self._send(sock, (data, address, sticky, 0))
             elif self.has_gso and address not in self._no_gso_to:
@@ -277,7 +277,7 @@ class UDPSockets:
                 sock.sendmsg((data,), control, 0, address)
             except BlockingIOError as e:
                 if not _writable(sock):
-                    self._count(e)
+                    self._lose(e, job)
                     return
             except OSError as e:
                 if e.errno in _SOURCE_REFUSED and len(control) > bool(size):
@@ -286,16 +286,16 @@ class UDPSockets:
                     self._send_singly(sock, job)
                     return
                 else:
-                    self._count(e)
+                    self._lose(e, job)
                     return
             except (OverflowError, ValueError):
-                self.troubles["not an address to send to"] += 1
+                self.troubles["not an address to send to"] += _datagrams(job)
                 return
             else:
                 if is_doubted and sticky is not None:
                     sticky.alive = False  # all went well without: that address is not ours any more
                 return
-        self.troubles["gave up"] += 1
+        self.troubles["gave up"] += _datagrams(job)
 
     def _concede_segments(self, e: OSError, address: Address) -> bool:
         """Leave off UDP_SEGMENT if the kernel may have disliked it; False if not."""
@@ -326,6 +326,9 @@ class UDPSockets:
                 _SEGMENT.pack(size),
             )
         return control
+
+    def _lose(self, e: OSError, job: _Job) -> None:
+        self.troubles[errno.errorcode.get(e.errno or 0, "unknown")] += _datagrams(job)
 
     def _count(self, e: OSError) -> None:
         self.troubles[errno.errorcode.get(e.errno or 0, "unknown")] += 1
@@ -374,6 +377,11 @@ def _enlarge(sock: socket.socket, buffer: int) -> None:
     size = _BUFFER
     while size >= _SMALL_BUFFER and not _option(sock, socket.SOL_SOCKET, buffer, size):
         size //= 2
+
+
+def _datagrams(job: _Job) -> int:
+    data, _, _, size = job
+    return -(-len(data) // size) if size else 1
 
 
 def _writable(sock: socket.socket) -> bool:
