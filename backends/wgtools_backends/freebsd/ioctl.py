@@ -52,6 +52,7 @@ _REFUSED = (
     "the kernel refused a value, or the interface is not a WireGuard one; "
     "what stands before that value in the change is in effect"
 )
+_NO_CLONER = "the kernel has no WireGuard yet: `kldload if_wg`"
 
 
 class Backend:
@@ -110,7 +111,8 @@ class Backend:
                 self._interface_call(IN, SIOCIFDESTROY, made)
                 raise
         except OSError as error:
-            raise translated(error) from error
+            hint = _NO_CLONER if error.errno == EINVAL else ""
+            raise translated(error, hint=hint) from error
 
     def destroy(self, name: str) -> None:
         """Remove an interface.  Raises NoSuchInterface, AccessError."""

@@ -232,6 +232,14 @@ def test_a_name_that_is_taken_leaves_nothing_behind() -> None:
     assert list(kernel.interfaces) == ["vpn"]
 
 
+def test_where_the_module_is_missing_it_says_so() -> None:
+    kernel = FreeBSDKernel()
+    kernel.faults.append(fault(errno.EINVAL))
+    with pytest.raises(AccessError) as raised:
+        Backend(kernel.control()).create("vpn")
+    assert "kldload if_wg" in raised.value.hint
+
+
 def test_destroying_what_is_not_there() -> None:
     with pytest.raises(NoSuchInterface):
         Backend(FreeBSDKernel().control()).destroy("wg0")
