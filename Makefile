@@ -6,7 +6,13 @@ PREFIX = /usr/local
 DESTDIR =
 VENV = .venv
 
-.PHONY: demo test bench fuzz soak install clean
+# Where a system's shells look; Debian's zsh: ZSHDIR=/usr/share/zsh/vendor-completions
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+MANDIR = $(PREFIX)/share/man/man8
+
+.PHONY: demo test bench fuzz soak install install-data clean
 
 demo: $(VENV)/ready
 	@$(VENV)/bin/python docs/demo/demo.py
@@ -25,10 +31,23 @@ fuzz: $(VENV)/ready
 soak: $(VENV)/ready
 	@$(VENV)/bin/python tests/soak/run.py
 
-install:
+install: install-data
 	$(PYTHON) -m pip install --no-deps --ignore-installed --root-user-action=ignore \
 	    --root "$(DESTDIR)/" --prefix "$(PREFIX)" .
 	$(PYTHON) .ci/isolate "$(DESTDIR)" "$(PREFIX)"
+
+# Manual pages and completions, for packages that install the commands in another way too.
+install-data:
+	mkdir -p "$(DESTDIR)$(MANDIR)" "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" \
+	    "$(DESTDIR)$(FISHDIR)"
+	cp man/*.8 "$(DESTDIR)$(MANDIR)/"
+	cp completions/bash/* "$(DESTDIR)$(BASHDIR)/"
+	cp completions/zsh/* "$(DESTDIR)$(ZSHDIR)/"
+	cp completions/fish/* "$(DESTDIR)$(FISHDIR)/"
+	cd "$(DESTDIR)$(MANDIR)" && chmod 644 wg.8 wg-quick.8 wgtools-engine.8
+	cd "$(DESTDIR)$(BASHDIR)" && chmod 644 wg wg-quick wgtools-engine
+	cd "$(DESTDIR)$(ZSHDIR)" && chmod 644 _wg _wg-quick _wgtools-engine
+	cd "$(DESTDIR)$(FISHDIR)" && chmod 644 wg.fish wg-quick.fish wgtools-engine.fish
 
 $(VENV)/ready: pyproject.toml .ci/venv
 	@PYTHON="$(PYTHON)" .ci/venv "$(VENV)"
