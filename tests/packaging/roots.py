@@ -55,10 +55,14 @@ mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd 2>/dev/null ||
     mount -t cgroup2 cgroup2 sys/fs/cgroup
 }
 ip link set lo up
-echo ready
+touch wgtools-test-root
 """
-_HOLD = 'exec chroot . sh -c "exec sleep 100000"'
-_BOOT = 'exec env -i container=lxc PATH="$PATH" chroot . /lib/systemd/systemd --system'
+# Ready when it is in there, not before: whoever enters takes the root that it has.
+_HOLD = 'exec chroot . sh -c "echo ready; exec sleep 100000"'
+_BOOT = """exec env -i container=lxc PATH="$PATH" chroot . \\
+    sh -c 'echo ready; exec /lib/systemd/systemd --system'"""
+# In front of everything that is run in there: never on the machine itself.
+_GUARD = "test -e /wgtools-test-root || exit 99; "
 
 
 def why_not() -> str:
@@ -90,10 +94,9 @@ def make_base(base: Path) -> Path:
 class Root:
     """One bare system."""
 
-    def __init__(self, directory: Path, pid: int) -> None:
-        self.path = directory / "root"
-        self._upper = directory / "upper"
+    def __init__(self, pid: int) -> None:
         self.pid = pid
+        assert not os.path.samestat(os.stat(f"/proc/{pid}/root"), os.stat("/"))
 
     def call(self, script: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """A shell script in there."""
@@ -101,7 +104,7 @@ class Root:
         enter = ["nsenter", "-t", str(self.pid), "-m", "-n", "-p", "-i", "-u", "-r", "-w"]
         path = f"PATH={os.defpath}:/usr/sbin:/sbin:/usr/local/bin"
         return subprocess.run(
-            [*enter, "env", "-i", path, "HOME=/root", "sh", "-ec", script],
+            [*enter, "env", "-i", path, "HOME=/root", "sh", "-ec", _GUARD + script],
             input=stdin,
             capture_output=True,
             text=True,
@@ -119,7 +122,7 @@ class Root:
         for file in files:
             path, mode = f"/var/tmp/{file.name}", f"{file.stat().st_mode & 0o777:o}"
             words = ["nsenter", "-t", str(self.pid), "-m", "-r", "-w", "sh", "-ec"]
-            script = f"cat > {path}; chmod {mode} {path}"
+            script = f"{_GUARD}cat > {path}; chmod {mode} {path}"
             subprocess.run([*words, script], input=file.read_bytes(), check=True)
 
 
@@ -145,7 +148,7 @@ def fresh_root(base: Path, *, boot: bool = False) -> Iterator[Root]:
                 holder.stdin.write("".join(f"{line}\n" for line in _DEVICES).encode())
                 holder.stdin.close()
                 assert holder.stdout.readline() == b"ready\n"
-                yield Root(directory, _child(holder.pid))
+                yield Root(_child(holder.pid))
             finally:
                 holder.kill()
                 holder.wait(10)
