@@ -178,10 +178,17 @@ def _loop(tun: Tun, listener: Listener, log: Log) -> Loop:
     from wgtools.daemon.clock import SystemClock
     from wgtools.daemon.interface import Interface
     from wgtools.daemon.loop import Loop
+    from wgtools.daemon.sums import best_sums
     from wgtools.engine.device import Engine
 
     clock = SystemClock()
-    engine = Engine(os.urandom, mtu=tun.link().mtu, up=False, coalesce_udp=tun.can_udp_offload)
+    engine = Engine(
+        os.urandom,
+        mtu=tun.link().mtu,
+        up=False,
+        coalesce_udp=tun.can_udp_offload,
+        sums=best_sums(),
+    )
     return Loop(Interface(tun, engine, clock=clock, log=log), listener, clock=clock, log=log)
 
 
