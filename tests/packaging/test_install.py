@@ -91,11 +91,15 @@ def test_debian_compat_takes_the_place_of_wireguard_tools(deb: Path, root: Root)
     root.copy(main, compat)
     root.run(f"dpkg -i /var/tmp/{main.name}")  # beside it
     assert root.run("cat /usr/bin/wg") == "original\n"
-    refused = root.call(f"dpkg -i /var/tmp/{compat.name}")
-    assert "conflict" in refused.stderr
-    assert root.run("cat /usr/bin/wg") == "original\n"
-    root.run(f"dpkg --auto-deconfigure -r wireguard-tools; dpkg -i /var/tmp/{compat.name}")
+    root.run(f"dpkg -i /var/tmp/{compat.name}")  # in its place
     assert len(root.run("wg genkey")) == 45
+    assert root.call("dpkg -s wireguard-tools").returncode != 0
+    refused = root.call("dpkg -i /var/tmp/wt.deb")
+    assert "conflict" in refused.stderr
+    assert len(root.run("wg genkey")) == 45
+    # And back again.
+    root.run("dpkg -r wgtools-compat; dpkg -i /var/tmp/wt.deb")
+    assert root.run("cat /usr/bin/wg; wgtools-wg --version").startswith("original\n")
 
 
 # ------------------------------------------------------------------ RPM
