@@ -87,12 +87,12 @@ class Resolver:
         self,
         say: Callable[[str], None],
         *,
-        environ: Callable[[bytes], bytes | None] = os.environb.get,
+        environ: Callable[[bytes], bytes | None] | None = None,
         sleep: Callable[[float], None] = _sleep,
         ask: Callable[[HostPort], Endpoint] = lookup,
     ) -> None:
         self._say = say
-        self._environ = environ
+        self._environ = environ or _variable
         self._sleep = sleep
         self._ask = ask
         self._retries: float = RETRIES
@@ -125,6 +125,13 @@ class Resolver:
         except LookupFailed as error:
             shown = name.decode("utf-8", "surrogateescape")
             raise ConfigError(f"{error.message}: `{shown}'") from error
+
+
+def _variable(name: bytes) -> bytes | None:
+    if os.supports_bytes_environ:
+        return os.environb.get(name)
+    value = os.environ.get(name.decode("ascii"))  # Windows
+    return None if value is None else os.fsencode(value)
 
 
 def resolve(change: DeviceChange, resolver: Resolver) -> None:

@@ -87,7 +87,9 @@ def now() -> int:
 
 def setting(name: bytes) -> bytes:
     """A variable of the environment, empty when unset."""
-    return os.environb.get(name, b"")
+    if os.supports_bytes_environ:
+        return os.environb.get(name, b"")
+    return os.fsencode(os.environ.get(name.decode("ascii"), ""))  # Windows
 
 
 def no_core_dumps() -> None:

@@ -11,7 +11,7 @@ from wgtools.engine.events import Now
 __all__ = ["Clock", "SystemClock"]
 
 # Boot time runs on while the machine sleeps, and with it the age of sessions.
-_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
 
 
 class Clock(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -77,6 +76,8 @@ def _locked(opened: int, directory: str, patience: float) -> Iterator[None]:
 
     Anyone who can read a directory can lock the directory itself, and keep it so.
     """
+    import fcntl  # here: Windows has none
+
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     lock = os.open(_LOCK, flags, 0o600, dir_fd=opened)
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import socket
 import sys
@@ -49,6 +48,8 @@ def become_daemon(*, keep_output: bool) -> int:
 
 def harden() -> None:
     """Keep keys out of core dumps and of other programs' reach; gain no privilege ever again."""
+    import resource  # here: Windows has none
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         prctl = ctypes.CDLL(None).prctl
@@ -64,6 +65,8 @@ def lock_memory() -> bool:
     Only what is touched, and only where no limit counts: under one, the allocation that
     reaches it would fail instead, and so would a stack that grows.
     """
+    import resource
+
     infinite = resource.RLIM_INFINITY
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinite, infinite))

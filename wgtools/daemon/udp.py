@@ -43,7 +43,8 @@ _PKTINFO4 = struct.Struct("=i4s4s")  # ifindex, the address to answer from, the 
 _PKTINFO6 = struct.Struct("=16si")
 _SEGMENT = struct.Struct("=H")
 _INT = struct.Struct("=i")
-_ANCILLARY = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(4)
+_cmsg_space = getattr(socket, "CMSG_SPACE", int)  # Windows has none of it, and no engine
+_ANCILLARY = _cmsg_space(_PKTINFO6.size) + _cmsg_space(4)
 
 _CONCESSIONS = 5  # source, segments, and a full buffer now and then
 

@@ -6,7 +6,6 @@ flock(2) on files under /run/wgtools: gone with the process, whatever ends it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from wgtools.errors import WgError
@@ -47,6 +46,8 @@ class exclusive:  # used as a verb: `with exclusive(name):`
 
 
 def _wait(handle: int, what: str) -> None:
+    import fcntl  # here: Windows has none
+
     waited = 0.0
     while True:
         try:

@@ -8,7 +8,6 @@ process, whatever ends it, and nobody is signalled for having inherited a number
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import time
@@ -81,6 +80,8 @@ def _end(handle: int, number: int) -> bool:
 
 
 def _lock(handle: int) -> bool:
+    import fcntl  # here: Windows has none
+
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
