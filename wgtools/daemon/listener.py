@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterator
 
@@ -22,6 +23,8 @@ __all__ = ["RUNTIME_DIRECTORY", "Listener", "adopt_listener", "open_listener"]
 
 RUNTIME_DIRECTORY = "/var/run/wireguard"  # where every WireGuard tool looks
 
+# How a daemon is told to end; every one ends when its socket is taken away.
+_END = "ip link delete {name}" if sys.platform.startswith("linux") else "rm {path}"
 _BACKLOG = 64
 _LOCK = ".lock"  # held for a moment by a daemon that starts; stays, as removing it would race
 _PATIENCE = 5.0  # seconds to wait for it
@@ -132,7 +135,7 @@ def _remove_stale(name: str, path: str) -> None:
     raise AccessError(
         f"Interface {name} already has a WireGuard daemon: something answers on {path}",
         errno=errno.EADDRINUSE,
-        hint=f"stop the other one first: ip link delete {name}",
+        hint=f"stop the other one first: {_END.format(name=name, path=path)}",
     )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wgtools.engine.events import Address
     from wgtools.model import Device, DeviceChange
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "new_selector"]
 
 # A share of a turn: that many system calls or bytes, whichever ends first.
 _CALLS = 64
@@ -43,6 +43,13 @@ _STUMBLES = 64  # errors of our own after which to
 _REST = 0.1  # seconds do nothing
 
 _Callback = Callable[[int], None]
+
+
+def new_selector() -> selectors.BaseSelector:
+    """One that outlives the fork into the background, as a kqueue does not (kqueue(2))."""
+    kind: type[selectors.BaseSelector]
+    kind = getattr(selectors, "EpollSelector", selectors.PollSelector)
+    return kind()
 
 
 class Loop:
@@ -63,7 +70,7 @@ class Loop:
         self._listener = listener
         self._clock = clock
         self._log = log
-        self._selector = selectors.DefaultSelector()
+        self._selector = new_selector()
         self._udp_registered: list[socket.socket] = []
         self._frame = memoryview(bytearray(FRAME_ROOM))
         self._datagrams = memoryview(bytearray(_BYTES + FRAME_ROOM))

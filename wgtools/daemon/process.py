@@ -76,7 +76,8 @@ def lock_memory() -> bool:
         mlockall = ctypes.CDLL(None).mlockall
     except AttributeError:
         return False
-    return bool(mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0)
+    on_fault = _MCL_ONFAULT if sys.platform.startswith("linux") else 0  # EINVAL elsewhere
+    return bool(mlockall(_MCL_CURRENT | _MCL_FUTURE | on_fault) == 0)
 
 
 def _may_lock() -> bool:
