@@ -292,6 +292,46 @@ def test_freebsd_without_resolvconf_the_file_is_edited(play: Play) -> None:
     clean(down)
 
 
+def test_freebsd_the_other_verbs(play: Play) -> None:
+    dry, plan, nothing, up, status, again, reload, check, down = play(
+        "freebsd",
+        FULL,
+        ["run", "up", "--dry-run", "wg0"],
+        ["run", "plan", "--json", "wg0"],
+        ["run", "status"],
+        ["run", "up", "wg0"],
+        ["run", "status", "wg0"],
+        ["run", "plan", "wg0"],
+        ["run", "reload", "wg0"],
+        ["run", "check", "wg0"],
+        ["run", "down", "wg0"],
+    )
+    assert echoed({"err": dry["out"].splitlines()}) == echoed(up), dry
+    assert json.loads(plan["out"])["commands"] == echoed(up)
+    assert (dry["status"], dry["log"], dry["journals"]) == (2, [], [])
+    assert "nothing is up" in nothing["out"]
+    assert status["status"] == 0, status["err"]
+    assert "the kernel's" in status["out"]
+    assert "`down' has 4 steps to undo" in status["out"]
+    assert again["err"] == ["wg-quick: `wg0' already exists"]
+    assert reload["err"][0] == "wg-quick: reload works on Linux only"
+    assert check["status"] != 1, check["out"]
+    assert down["status"] == 0
+
+
+def test_freebsd_a_configuration_that_is_gone(play: Play) -> None:
+    *_, down = play(
+        "freebsd",
+        FULL,
+        ["run", "up", "wg0"],
+        ["tell", "rm", "/etc/wireguard/wg0.conf"],
+        ["run", "down", "wg0"],
+    )
+    assert down["status"] == 0, down["err"]
+    assert "touch /run/stage/down-wg0" in echoed(down)
+    clean(down)
+
+
 def test_openbsd_up_save_and_down(play: Play) -> None:
     taken = {"wg0": {"mtu": 1420, "up": True, "addresses": [], "description": "wg-quick: other"}}
     up, save, down = play(
@@ -327,9 +367,15 @@ OURS = {"servers": ["10.0.0.1"], "domains": ["corp.example"]}
 
 
 def test_macos_up_and_down(play: Play) -> None:
-    up, twice, down = play(
-        "darwin", FULL, *(["run", verb, "wg0"] for verb in ("up", "up", "down")), state=MAC
+    dry, up, status, twice, down = play(
+        "darwin",
+        FULL,
+        ["run", "up", "--dry-run", "wg0"],
+        *(["run", verb, "wg0"] for verb in ("up", "status", "up", "down")),
+        state=MAC,
     )
+    assert echoed({"err": dry["out"].splitlines()}) == echoed(up), dry
+    assert "userspace" in status["out"]
     assert up["status"] == 0, up["err"]
     assert "[+] Interface for wg0 is utun0" in up["err"]
     assert up["services"] == {"Wi-Fi": OURS, "*USB LAN": OURS}
@@ -377,3 +423,11 @@ def test_macos_a_daemon_that_died_is_cleaned_up_after(play: Play) -> None:
         state=MAC,
     )
     assert gone["in time"]
+
+
+def test_macos_launchd_sees_a_job_that_runs_as_long_as_the_monitor(play: Play) -> None:
+    kill = "until kill $(cat /run/wgtools/wg0@*.monitor); do sleep 0.1; done"
+    conf = [*FULL[:4], f"PostUp = ({kill}) > /dev/null 2>&1 &", *FULL[4:]]
+    (up,) = play("darwin", conf, ["run", "up", "wg0"], state=MAC, launchd=True)
+    assert up["status"] == 0, up["err"]
+    assert up["monitors"] == []

@@ -7,6 +7,7 @@ Exit status (docs/decisions/0023): 0 nothing would change, 2 something would, 1 
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from wgtools.cli import paper
@@ -27,6 +28,8 @@ _SIGNS = {drift.ADD: ("+", "green"), drift.REMOVE: ("-", "red"), drift.CHANGE: (
 def run(word: str, *, as_json: bool, engine: str, up_only: bool) -> int:
     if engine:
         os.environ[engines.ENGINE] = engine
+    if sys.platform != "linux":
+        return _elsewhere(word, as_json=as_json)
     about = live.subject(files.locate(word))
     name, path = about.name, about.target.path
     if live.is_up(name):
@@ -46,18 +49,33 @@ def run(word: str, *, as_json: bool, engine: str, up_only: bool) -> int:
         found = []
     changes = bool(found) or not body["up"]
     if as_json:
-        paper.emit_json(
-            {
-                "interface": name,
-                "file": path,
-                "changes": changes,
-                **body,
-                "remarks": [{"message": _placed(each), "hint": each.hint} for each in remarks],
-            }
-        )
+        _emit(name, path, changes, body, remarks)
     else:
         paper.show([*remark_rows(remarks), *rows])
     return SOMETHING if changes else NOTHING
+
+
+def _elsewhere(word: str, *, as_json: bool) -> int:
+    """Where only what `up` would do can be told."""
+    from wgtools.quick.systems import telling
+
+    target = files.locate(word)
+    foreseen = telling.forecast(target)
+    if as_json:
+        body = {"up": False, "commands": list(foreseen.commands)}
+        _emit(target.name, target.path, True, body, [*foreseen.remarks])
+    else:
+        rows = _foreseen(target.name, target.path, foreseen.commands)
+        paper.show([*remark_rows([*foreseen.remarks]), *rows])
+    return SOMETHING
+
+
+def _emit(
+    name: str, path: str, changes: bool, body: dict[str, Any], remarks: list[WgError]
+) -> None:
+    told = [{"message": _placed(each), "hint": each.hint} for each in remarks]
+    head = {"interface": name, "file": path, "changes": changes}
+    paper.emit_json({**head, **body, "remarks": told})
 
 
 def _foreseen(name: str, path: str, commands: tuple[str, ...]) -> list[Row]:

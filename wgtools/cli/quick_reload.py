@@ -7,6 +7,7 @@ Commands are echoed to stderr as `up` does; what was changed goes to stdout.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from wgtools.cli import paper, quick_plan, streams
@@ -22,6 +23,9 @@ __all__ = ["run"]
 
 def run(word: str, *, as_json: bool) -> int:
     target = files.locate(word)
+    if sys.platform != "linux":
+        hint = f"wg-quick strip {word} | wg syncconf INTERFACE /dev/stdin takes peers over"
+        raise WgError("reload works on Linux only", hint=hint)
     if os.geteuid() != 0:
         raise WgError("reload needs root", hint=f"sudo wg-quick reload {word}")
     found = reload(target, _Talk())

@@ -26,6 +26,7 @@ __all__ = [
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from subprocess import Popen
 
     from wgtools.quick.journal import Journal
     from wgtools.quick.steps import Step
@@ -92,13 +93,13 @@ def run(
     return output or b""
 
 
-def start(argv: Sequence[str], *, name: str, env: Mapping[str, str]) -> None:
+def start(argv: Sequence[str], *, name: str, env: Mapping[str, str]) -> Popen[bytes]:
     """Start a program that goes its own way: no terminal, no directory, a session of its own."""
     import subprocess
 
     null = subprocess.DEVNULL
     try:
-        subprocess.Popen(
+        return subprocess.Popen(
             argv, stdin=null, stdout=null, stderr=null, cwd="/", env=env, start_new_session=True
         )
     except OSError as error:

@@ -16,7 +16,7 @@ import sys
 
 from wgtools.quick import files, steps
 
-__all__ = ["DIRECTORY", "Journal", "namespace"]
+__all__ = ["DIRECTORY", "HOME", "Journal", "namespace"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "/run/wgtools" if sys.platform == "linux" else "/var/run/wgtools"
 # macOS keeps the DNS of its network services over a reboot, so the way back must last as well.
-_HOME = "/var/db/wgtools" if sys.platform == "darwin" else DIRECTORY
+HOME = "/var/db/wgtools" if sys.platform == "darwin" else DIRECTORY
 _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__: kind
     for kind in (steps.DeleteLink, steps.DeleteRule, steps.RemoveDNS, steps.RemoveFirewall)
@@ -36,7 +36,7 @@ _KINDS: dict[str, Callable[..., Step]] = {
 class Journal:
     """The undo list of one interface, oldest first."""
 
-    def __init__(self, name: str, directory: str = _HOME) -> None:
+    def __init__(self, name: str, directory: str = HOME) -> None:
         self._path = os.path.join(directory, f"{name}@{namespace()}.journal")
         self.undos: list[Step] = []
         self.config_file = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,10 @@ class Status:
 
 def names() -> list[str]:
     """Interfaces that are up, and those of which a journal is left.  Raises AccessError."""
+    if sys.platform != "linux":
+        from wgtools.quick.systems import telling
+
+        return telling.names()
     found = dict.fromkeys(name for name in ipc.list_devices() if link_index(name))
     return [*found, *(name for name in _journals() if name not in found)]
 
@@ -69,6 +74,10 @@ def _journals() -> list[str]:
 
 def look(name: str) -> Status:
     """One interface, as far as the caller may see it."""
+    if sys.platform != "linux":
+        from wgtools.quick.systems import telling
+
+        return telling.look(name)
     found = Status(name, live.is_up(name))
     journal = Journal(name)
     found.undo_steps = len(journal.undos)

@@ -17,11 +17,13 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 BASE = Path(os.environ.get("STAGE", "/run/stage"))
 BIN = BASE / "bin"
 _LOADED = (select, signal, socket, subprocess)  # before sys.platform is another
+sysconfig.get_config_vars()  # from a file named after the platform
 
 sys.platform = os.environ["STAGE_PLATFORM"]
 

@@ -205,6 +205,9 @@ def until(key: str, wanted: Json) -> bool:
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
+    # As process 1 we would be taken for launchd(8).
+    if not job.get("launchd") and (child := os.fork()):
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     build(job)
     results = [play(act, job) for act in job["acts"]]
     for pid in monitors():

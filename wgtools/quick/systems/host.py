@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
 from wgtools import ipc
 from wgtools.errors import AccessError, WgError
@@ -26,6 +27,7 @@ __all__ = ["Host", "NoKernel", "is_socket"]
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from subprocess import Popen
 
     from wgtools.quick.facts import HostFacts
     from wgtools.quick.steps import Step
@@ -59,6 +61,7 @@ class Host:
         self._echo = echo
         self._say = say
         self._save = save
+        self._monitor: Popen[bytes] | None = None
         self._ways: dict[type[Step], Callable[..., None]] = {
             actions.Command: self._command,
             actions.Back: self._command,
@@ -203,7 +206,13 @@ class Host:
     def _start_monitor(self, step: actions.StartMonitor) -> None:
         self._say(_MONITOR)
         argv = interpreter.module("wgtools.cli.wg_quick", "wg-quick")
-        start([*argv, "monitor", step.name], name="wg-quick monitor", env=self._env)
+        words = [*argv, "monitor", step.name]
+        self._monitor = start(words, name="wg-quick monitor", env=self._env)
+
+    def stay(self) -> None:
+        """Wait for the monitor when launchd(8) started us: a job that ends has no process."""
+        if self._monitor is not None and sys.platform == "darwin" and os.getppid() == 1:
+            self._monitor.wait()
 
 
 def is_socket(real: str) -> bool:

@@ -29,7 +29,7 @@ from wgtools.quick.systems.host import Host, NoKernel, is_socket
 from wgtools.quick.systems.openbsd import OpenBSD, next_name
 from wgtools.quick.systems.system import Situation, System, no_block
 
-__all__ = ["down", "down_by_journal", "host_of", "judged", "monitor", "save", "up"]
+__all__ = ["down", "down_by_journal", "facts_here", "host_of", "judged", "monitor", "save", "up"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _DOWN_HOOKS = ("predown", "postdown")
 _TAKEN = "File exists"
 
 
-def _facts() -> HostFacts:
+def facts_here() -> HostFacts:
     """Loaded here, for those who never need it (`save` of a wrong file) and for tests."""
     facts: HostFacts = __import__(_FACTS, fromlist=["facts"]).facts(sys.platform)
     return facts
@@ -57,7 +57,7 @@ def host_of(target: Target, config: QuickFile, talk: Talk, save: bool = True) ->
     env = hooks.environment(config, target.name, target.path)
     words = systems.of(sys.platform)
     host = Host(
-        words, _facts(), env=env, echo=talk.echo, say=talk.say, save=lambda: _save(target, host)
+        words, facts_here(), env=env, echo=talk.echo, say=talk.say, save=lambda: _save(target, host)
     )
     return host
 
@@ -112,6 +112,7 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
             raise
         if journal.problem:
             talk.say(f"[!] no journal can be kept: {journal.problem}")
+    host.stay()
 
 
 def _go_up(
