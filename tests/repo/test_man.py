@@ -94,6 +94,8 @@ def _looked_up(node: ast.AST) -> Iterator[str]:
     inside: list[ast.AST] = []
     if isinstance(node, ast.Constant) and str(constant(node)).startswith(("WG_", "WGTOOLS_")):
         inside = [node]
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.setdefault":
+        return  # said to a library; the user may say otherwise, to that library
     elif isinstance(node, ast.Call) and re.search(
         r"environ\w*'|'setting'|'_descriptor'", ast.dump(node)
     ):
@@ -292,7 +294,7 @@ def play(page: str, directory: Path) -> list[str]:
     for number, (kind, name, block) in enumerate(blocks(page)):
         if kind == "file":
             (directory / f"file{number}").write_text(block)
-            script += f"cp file{number} {name}; chmod 600 {name}\n"
+            script += f"cp '{directory}/file{number}' {name}; chmod 600 {name}\n"
         for command, _ in commands(block) if kind == "session" else ():
             script += f"printf '{_MARK}'\n{command}"
     (directory / "script").write_text(script)
