@@ -134,7 +134,8 @@ class _Peers:
 
     def _disown(self, peer: Peer) -> None:
         for network in peer.allowed_ips:
-            del self._owners[network]
+            if self._owners.get(network) is peer:
+                del self._owners[network]
         peer.allowed_ips = []
 
     def _network(self, peer: Peer, network: AllowedIP) -> None:
@@ -186,12 +187,12 @@ def _copy(peer: Peer) -> Peer:
         peer.public_key,
         preshared_key=peer.preshared_key,
         endpoint=peer.endpoint,
-        allowed_ips=list(peer.allowed_ips),
+        allowed_ips=list(dict.fromkeys(map(_masked, peer.allowed_ips))),
     )
 
 
 def _settings(peer: Peer) -> tuple[object, ...]:
-    return peer.preshared_key, peer.endpoint, set(peer.allowed_ips)
+    return peer.preshared_key, peer.endpoint, set(map(_masked, peer.allowed_ips))
 
 
 def _masked(network: AllowedIP) -> AllowedIP:

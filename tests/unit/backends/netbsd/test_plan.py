@@ -80,6 +80,21 @@ def test_a_network_that_moves_costs_both_peers_a_new_start() -> None:
     assert networks == {"a": [ELEVEN.address], "b": [TEN.address]}
 
 
+def test_host_bits_that_another_program_left_are_seen_through() -> None:
+    """This kernel keeps them, and refuses the same network twice."""
+    odd = AllowedIP.parse("10.1.2.3/8")
+    same = DeviceChange(peers=[PeerChange(A, allowed_ips=[TEN])])
+    assert steps(same, Peer(A, allowed_ips=[odd])) == []
+    moved = DeviceChange(peers=[PeerChange(B, allowed_ips=[TEN])])
+    assert [command for command, _ in steps(moved, Peer(A, allowed_ips=[odd]))] == [8, 4, 4]
+
+
+def test_a_reply_with_a_network_twice_confuses_nobody() -> None:
+    twice = (Peer(A, allowed_ips=[TEN, TEN]), Peer(B, allowed_ips=[TEN]))
+    gone = [PeerChange(A, remove=True), PeerChange(B, replace_allowed_ips=True)]
+    assert [command for command, _ in steps(DeviceChange(peers=gone), *twice)] == [8, 8, 4]
+
+
 def test_removing() -> None:
     away = AllowedIP(TEN.address, TEN.length, remove=True)
     made = steps(
