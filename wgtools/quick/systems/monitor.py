@@ -66,6 +66,8 @@ class Monitor:
         self._journal = journal
         self._device = device
         self._hopeless: set[tuple[str, str]] = set()  # pins that route(8) refused
+        self._real = ""
+        self._hosts: list[str] = []  # of the endpoints at the last turn
         self.roaming = False  # whether endpoints must be asked for
 
     def turn(self, *, changed: bool) -> bool:
@@ -73,6 +75,8 @@ class Monitor:
 
         `changed` is whether the host's network is not what it was at the last turn.
         """
+        if not changed and self._nobody_roamed():
+            return True
         with exclusive(self._name):
             journal = self._journal(self._name)
             watched = [undo for undo in journal.undos if isinstance(undo, StopMonitor)]
@@ -84,9 +88,16 @@ class Monitor:
             if self._host.real_name(self._name) != watched[0].real:
                 self._clean_up(journal, transaction)
                 return False
-            self.roaming = bool(watched[0].families)
+            self._real, self.roaming = watched[0].real, bool(watched[0].families)
             self._follow(watched[0], journal, transaction, changed=changed)
         return True
+
+    def _nobody_roamed(self) -> bool:
+        """The usual answer, without a lock and without starting a program."""
+        try:
+            return _hosts_of(self._device(self._real)) == self._hosts
+        except WgError:
+            return False
 
     def _clean_up(self, journal: Book, transaction: Transaction) -> None:
         """The interface is gone without `down`: undo the rest of what `up` did."""
@@ -98,18 +109,17 @@ class Monitor:
     def _follow(
         self, watch: Watch, journal: Book, transaction: Transaction, *, changed: bool
     ) -> None:
-        device = self._device(watch.real)
+        self._hosts = _hosts_of(self._device(watch.real))
         if watch.families:
-            self._pins(watch, device, journal, transaction, changed=changed)
+            self._pins(watch, journal, transaction, changed=changed)
         if watch.mtu and changed:
-            self._mtu(watch, device, journal)
+            self._mtu(watch, journal)
         if watch.servers and changed:
             self._dns(watch, journal, transaction)
 
     def _pins(
         self,
         watch: Watch,
-        device: Device,
         journal: Book,
         transaction: Transaction,
         *,
@@ -117,9 +127,8 @@ class Monitor:
     ) -> None:
         if changed:
             self._hopeless.clear()
-        hosts = [peer.endpoint.host for peer in device.peers if peer.endpoint]
         facts = self._host.facts
-        situation = reading.situation(facts, watch.real, networks=(), endpoints=hosts)
+        situation = reading.situation(facts, watch.real, networks=(), endpoints=self._hosts)
         families = [int(digit) for digit in watch.families]
         steps = self._host.system.pins_of(families, situation)
         wanted = {(pin.endpoint, pin.via): pin for pin in steps if isinstance(pin, Pin)}
@@ -140,12 +149,11 @@ class Monitor:
         path = self._host.facts.route_to(pin.endpoint)
         return path is not None and path.interface == watch.real
 
-    def _mtu(self, watch: Watch, device: Device, journal: Book) -> None:
+    def _mtu(self, watch: Watch, journal: Book) -> None:
         holes = {
             undo.endpoint for undo in journal.undos if isinstance(undo, Unpin) and not undo.via
         }
-        hosts = [peer.endpoint.host for peer in device.peers if peer.endpoint]
-        known = [host for host in hosts if host not in holes]
+        known = [host for host in self._hosts if host not in holes]
         if holes and not known:
             return  # offline: nothing to go by
         link = self._host.facts.interface(watch.real)
@@ -170,6 +178,10 @@ class Monitor:
         transaction.apply(
             Command(step.argv) if step.argv[1:3] in noted else step for step in wanted
         )
+
+
+def _hosts_of(device: Device) -> list[str]:
+    return [peer.endpoint.host for peer in device.peers if peer.endpoint]
 
 
 class _Bell:
