@@ -32,8 +32,9 @@ def walk(root: Root, *, wg: str = "wg", wg_quick: str = "wg-quick") -> None:
     assert "10.9.9.0/24 dev wg7" in root.run("ip route")
     assert root.run(f"{wg} show wg7 listen-port") == root.run("cat /run/hook")
     root.run("ping -n -c 1 -W 1 10.9.8.1")
-    engine = root.run("grep -l wgtools-engine /proc/[0-9]*/cmdline | head -n 1")
-    assert "Seccomp:\t2" in root.run(f"cat {engine.strip().replace('cmdline', 'status')}")
+    # In brackets, so that the shell that looks does not find itself.
+    engines = "$(grep -l '[w]gtools[.-][de]' /proc/[0-9]*/cmdline)"
+    assert "Seccomp:\t2" in root.run(f"for at in {engines}; do cat ${{at%cmdline}}status; done")
     root.run(f"{wg_quick} down wg7")
     assert "wg7" not in root.run("ip link show")
     # And what goes wrong is told, not shown as a traceback.
