@@ -59,7 +59,7 @@ touch ~/ready
 function fish_prompt; printf '> '; end
 function fish_greeting; end
 set -g fish_autosuggestion_enabled 0
-set -g fish_complete_path {completions}/fish
+set -g fish_complete_path {completions}/fish $__fish_data_dir/completions
 function note
     printf '%s' (commandline) > ~/note.new
     complete -C (commandline -c) | string replace -r '\t.*' '' > ~/offered

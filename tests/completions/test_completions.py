@@ -32,7 +32,7 @@ WG = f"""\
 #!/bin/sh
 echo "$*" >> "$HOME/calls"
 case "$*" in
-"show interfaces") echo 'wg0 office $(touch${{IFS}}owned) od;touch owned;d' ;;
+"show interfaces") echo 'wg0 office * -n $(touch${{IFS}}owned) od;touch owned;d' ;;
 "show wg0 peers") echo {KEY}; echo {OTHER} ;;
 'show od;touch peers') echo {KEY} ;;
 esac
@@ -171,6 +171,16 @@ def test_a_name_is_quoted_and_never_run(shell: Shell) -> None:
     ):
         shell.offered(line)
     assert not (shell.here / "owned").exists()
+
+
+def test_behind_other_words_and_within_quotes(shell: Shell) -> None:
+    for before in ("sudo ", "sudo -u root ", "WG_HIDE_KEYS=never ", "true; ", "true | "):
+        assert shell.press_tab(f"{before}wg show off")[0] == f"{before}wg show office "
+        line = f"{before}wg set wg0 peer Fk"
+        assert completed(shell, line) == f"{before}wg set wg0 peer {OTHER} "
+        assert shell.press_tab(f"{before}wg-quick do")[0] == f"{before}wg-quick down "
+    assert shell.press_tab('wg show "off')[0] == 'wg show "office" '
+    assert completed(shell, 'wg set "wg0" peer S') == f'wg set "wg0" peer {KEY} '
 
 
 # wg-quick and the engine
