@@ -20,6 +20,10 @@ from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
 from wgtools.uapi.server import get_reply
 from wgtools_backends.freebsd import codec as freebsd
 from wgtools_backends.linux import codec, netlink
+from wgtools_backends.netbsd import proplib
+from wgtools_backends.openbsd import codec as openbsd
+from wgtools_backends.openbsd.layout import CLASSIC, DESCRIBED
+from wgtools_backends.windows import codec as windows
 
 _KEY = Key(bytes(range(1, 33)))
 
@@ -122,6 +126,28 @@ def _dumps() -> tuple[bytes, ...]:
     return (*messages, *payloads, error, link, error + link)
 
 
+def _structures() -> tuple[bytes, ...]:
+    """Requests of OpenBSD have the form of its replies."""
+    return tuple(
+        openbsd.change_bytes(_change(), layout, scope_of=int) for layout in (CLASSIC, DESCRIBED)
+    )
+
+
+def _change_of_windows() -> DeviceChange:
+    change = _change()
+    change.fwmark = None
+    return change
+
+
+def _properties() -> tuple[bytes, ...]:
+    networks: list[proplib.Value] = [{"family": 2, "cidr": 8, "ip": bytes(4)}]
+    peers: list[proplib.Value] = [
+        {"public_key": bytes(_KEY), "name": "a", "allowedips": networks, "endpoint": bytes(16)}
+    ]
+    reply: dict[str, proplib.Value] = {"private_key": bytes(_KEY), "listen_port": 1, "peers": peers}
+    return (proplib.dump(reply).encode(),)
+
+
 def _lists() -> tuple[bytes, ...]:
     """Requests have the shape of replies here too."""
     request = freebsd.request(_change(), scope_of=lambda _zone: 0)
@@ -148,5 +174,10 @@ TARGETS: dict[str, Target] = {
     "words": Target(text_targets.words, (_WORDS,), (b"\0", b"peer", b"allowed-ips", b"remove")),
     "netlink": Target(netlink_targets.replies, _dumps()),
     "freebsd": Target(bsd_targets.freebsd, _lists()),
+    "openbsd": Target(bsd_targets.openbsd, _structures()),
+    "netbsd": Target(bsd_targets.netbsd, _properties(), (b"<dict>", b"</dict>", b"<integer>")),
+    "windows": Target(
+        bsd_targets.windows, (windows.change_bytes(_change_of_windows(), scope_of=int),)
+    ),
     "ears": Target(netlink_targets.ears, _dumps()),
 }
