@@ -10,7 +10,7 @@ import pytest
 
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, DeviceChange, Endpoint, Peer, PeerChange
-from wgtools.quick import drift, plan, reload
+from wgtools.quick import drift, mends, plan
 from wgtools.quick.drift import Live, Wanted
 from wgtools.quick.live import Reading
 from wgtools.quick.steps import Rule
@@ -195,19 +195,19 @@ def test_no_difference_shows_a_secret() -> None:
 
 def test_reload_sends_only_what_differs_of_a_peer() -> None:
     change = PeerChange(B, preshared_key=C, keepalive=10, allowed_ips=nets("10.6.0.0/16"))
-    (step,) = reload.device_steps("wg0", Reading(live(), wanted(file_peers()[0], change)))
-    assert isinstance(step, reload.Mend)
-    assert step.do == reload.Amend("wg0", DeviceChange(peers=[PeerChange(B, keepalive=10)]))
-    assert step.back == reload.Amend("wg0", DeviceChange(peers=[PeerChange(B, keepalive=25)]))
+    (step,) = mends.device_steps("wg0", Reading(live(), wanted(file_peers()[0], change)))
+    assert isinstance(step, mends.Mend)
+    assert step.do == mends.Amend("wg0", DeviceChange(peers=[PeerChange(B, keepalive=10)]))
+    assert step.back == mends.Amend("wg0", DeviceChange(peers=[PeerChange(B, keepalive=25)]))
 
 
 def test_reload_removes_peers_last_and_could_bring_them_back() -> None:
     reading = Reading(live(), wanted(file_peers()[0]))
-    assert reload.device_steps("wg0", reading) == []
-    (step,) = reload.leaving_steps("wg0", reading)
-    assert isinstance(step, reload.Mend)
-    assert step.do == reload.Amend("wg0", DeviceChange(peers=[PeerChange(B, remove=True)]))
-    assert isinstance(step.back, reload.Amend)
+    assert mends.device_steps("wg0", reading) == []
+    (step,) = mends.leaving_steps("wg0", reading)
+    assert isinstance(step, mends.Mend)
+    assert step.do == mends.Amend("wg0", DeviceChange(peers=[PeerChange(B, remove=True)]))
+    assert isinstance(step.back, mends.Amend)
     (back,) = step.back.change.peers
     assert (back.preshared_key, back.keepalive) == (C, 25)
     assert [str(network) for network in back.allowed_ips] == ["10.6.0.0/16"]
