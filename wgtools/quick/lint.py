@@ -10,7 +10,6 @@ excerpt holds a private or preshared key, nor anything that may be one mistyped.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -19,46 +18,33 @@ from typing import TYPE_CHECKING
 from wgtools.conf import values
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import HOOKS, SPELLED, QuickFile
-from wgtools.errors import ConfigError, InvalidKey, WgError
+from wgtools.errors import ConfigError
 from wgtools.keys import Key
-from wgtools.model import HostPort
 from wgtools.quick import check, shellwords
+from wgtools.quick.linthints import PLAINLY, SETTINGS, advice_on, similar
+from wgtools.quick.lintparts import (
+    KEY_LIKE,
+    Entry,
+    Network,
+    Route,
+    excerpt,
+    items,
+    key_of,
+    next_wider,
+    numeric_host,
+    sections_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from wgtools.conf.document import Line
 
 __all__ = ["ERROR", "NOTE", "WARNING", "Finding", "Surroundings", "excerpt", "lint"]
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
-_SPELLED = {
-    "[interface]": (
-        *("PrivateKey", "ListenPort", "FwMark", "Address", "DNS", "MTU", "Table"),
-        *("PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig"),
-    ),
-    "[peer]": ("PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"),
-}
-_SECRET = ("privatekey", "presharedkey")
 _REPEATABLE = ("address", "dns", "allowedips", *HOOKS)
-_KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{30,}=*")  # most of a key is a key's worth of trouble
-# wg(8)'s fixed words (WG_COMPAT 17) -> what they mean
-_PLAINLY = {
-    "Servname not supported": ("`{}' is not a port", "a port is a number from 0 to 65535"),
-    "Unable to parse IP address": ("`{}' is not an IP address", "write IP/LENGTH: 10.0.0.2/32"),
-    "AllowedIP is not in the": ("`{}' is not a network", "write IP/LENGTH: 10.0.0.2/32"),
-    "Unable to find port of": ("`{}' has no port", "write HOST:PORT: vpn.example.org:51820"),
-    "Unable to find matching": (
-        "`{}' has no closing ]",
-        "write [ADDRESS]:PORT: [2001:db8::1]:51820",
-    ),
-    "Fwmark is neither": ("`{}' is not a mark", "write off or a number up to 0xffffffff"),
-    "Persistent keepalive interval": ("`{}' is not an interval", "off, or 1 to 65535 seconds"),
-}
 _KEY_SIZE_HINT = "a key is 44 characters of base64, the last of them ="
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,67 +71,9 @@ class Surroundings:
     world_accessible: bool = False
 
 
-@dataclass(slots=True)
-class _Entry:
-    """`KEY = VALUE` as it stands: the value trimmed, without its comment."""
-
-    key: str
-    value: str
-    line: int
-    column: int
-
-
-@dataclass(slots=True)
-class _Section:
-    header: str  # "[peer]"; "" before the first
-    line: int
-    entries: list[_Entry] = field(default_factory=list)
-
-    def all(self, key: str) -> list[_Entry]:
-        return [entry for entry in self.entries if entry.key.lower() == key]
-
-    def last(self, key: str) -> _Entry | None:
-        found = self.all(key)
-        return found[-1] if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """One allowed IP: whose it is and where it is written."""
-
-    network: Network
-    peer: _Section
-    entry: _Entry
-
-
 def lint(data: bytes, name: str, around: Surroundings) -> list[Finding]:
     """Every remark about the file, in its order."""
     return sorted(_Linter(data, name, around).run(), key=lambda f: (f.line, f.column))
-
-
-def excerpt(data: bytes, number: int) -> str:
-    """The line for showing: tabs as blanks, secrets and what may be one hidden."""
-    rows = data.split(b"\n")
-    if not 0 < number <= len(rows):
-        return ""
-    text = rows[number - 1].decode("utf-8", "replace").expandtabs(1).rstrip()
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    key, equals, rest = printable.partition("=")
-    name = key.strip().lower()
-    if name in ("publickey", *HOOKS) and (name != "publickey" or _is_key(rest)):
-        return _KEY_LIKE.sub("(hidden)", printable) if name in HOOKS else printable
-    if name in _SECRET and rest.strip():
-        start = len(rest) - len(rest.lstrip())
-        return f"{key}{equals}{rest[:start]}(hidden)"
-    return _KEY_LIKE.sub("(hidden)", printable)
-
-
-def _is_key(text: str) -> bool:
-    try:
-        Key.from_base64(text.partition("#")[0].strip().encode())
-    except InvalidKey:
-        return False
-    return True
 
 
 class _Linter:
@@ -154,7 +82,7 @@ class _Linter:
         self.config = QuickFile(self.document)
         self.around = around
         self.found: list[Finding] = []
-        self.sections = _sections(self.document.lines)
+        self.sections = sections_of(self.document.lines)
         self.interface = [s for s in self.sections if s.header == "[interface]"]
         self.peers = [s for s in self.sections if s.header == "[peer]"]
         self.hooks_text = " ".join(
@@ -175,12 +103,12 @@ class _Linter:
         return self.found
 
     def _say(
-        self, severity: str, code: str, message: str, at: _Entry | None = None, hint: str = ""
+        self, severity: str, code: str, message: str, at: Entry | None = None, hint: str = ""
     ) -> None:
         place = (at.line, at.column, max(1, len(at.value))) if at else (0, 0, 1)
         self.found.append(Finding(severity, code, message, *place, hint=hint))
 
-    def _setting(self, key: str) -> _Entry | None:
+    def _setting(self, key: str) -> Entry | None:
         found = [e for section in self.interface for e in section.all(key)]
         return found[-1] if found else None
 
@@ -224,11 +152,11 @@ class _Linter:
             code = "key"
         elif message.startswith("A peer is missing"):
             code, column, length = "missing-key", 1, len("[Peer]")
-        for start, (plainly, advice) in _PLAINLY.items():
+        for start, (plainly, advice) in PLAINLY.items():
             if message.startswith(start):
                 message = plainly.format(message.partition("`")[2].removesuffix("'"))
                 hint = hint or advice
-        return Finding(ERROR, code, _KEY_LIKE.sub("(hidden)", message), line, column, length, hint)
+        return Finding(ERROR, code, KEY_LIKE.sub("(hidden)", message), line, column, length, hint)
 
     def _unknown(self, line: int) -> Finding:
         text = self._row(line).decode("utf-8", "replace")
@@ -238,7 +166,7 @@ class _Linter:
         section = next((s for s in reversed(self.sections) if s.line <= line), None)
         header = section.header if section else ""
         if name.startswith("["):
-            hint = _similar(name, ("[Interface]", "[Peer]")) or "sections: [Interface] and [Peer]"
+            hint = similar(name, ("[Interface]", "[Peer]")) or "sections: [Interface] and [Peer]"
             message, code = f"there is no section `{name}'", "unknown-section"
         elif not equals:
             message, code, hint = "this line says nothing", "syntax", "write KEY = VALUE"
@@ -250,8 +178,8 @@ class _Linter:
             hint = "put a line [Interface] above it"
         else:
             message, code = f"there is no setting `{name}' under {header.title()}", "unknown-key"
-            hint = _advice(name, header)
-        message = _KEY_LIKE.sub("(hidden)", message)
+            hint = advice_on(name, header)
+        message = KEY_LIKE.sub("(hidden)", message)
         return Finding(ERROR, code, message, line, column, max(1, len(name)), hint)
 
     # Comparing lines with each other
@@ -264,13 +192,13 @@ class _Linter:
             self._say(WARNING, "no-section", "there is no [Interface] section", hint="add one")
 
     def _repeated_settings(self) -> None:
-        seen: dict[tuple[int, str], _Entry] = {}
+        seen: dict[tuple[int, str], Entry] = {}
         for section in self.sections:
             scope = 0 if section.header == "[interface]" else section.line
             for entry in section.entries:
                 key = entry.key.lower()
                 first = seen.setdefault((scope, key), entry)
-                known = any(key == k.lower() for k in _SPELLED.get(section.header, ()))
+                known = any(key == k.lower() for k in SETTINGS.get(section.header, ()))
                 if first is not entry and known and key not in _REPEATABLE:
                     text = f"{entry.key} is given twice, first on line {first.line}"
                     self._say(WARNING, "repeated", text, entry, "only the last one counts")
@@ -281,7 +209,7 @@ class _Linter:
             address = check.parse_address(value.text)
             if address is None:
                 continue
-            at = _Entry("Address", value.text, value.line, value.column)
+            at = Entry("Address", value.text, value.line, value.column)
             if str(address) in seen:
                 text = f"{address} was given before, on line {seen[str(address)]}"
                 self._say(ERROR, "repeated", text, at, "remove one of the two")
@@ -296,12 +224,12 @@ class _Linter:
 
     def _keys(self) -> None:
         own = self._own_public_key()
-        peers: dict[Key, _Entry] = {}
-        shared: dict[Key, _Entry] = {}
-        private = _key_of(self._setting("privatekey"))
+        peers: dict[Key, Entry] = {}
+        shared: dict[Key, Entry] = {}
+        private = key_of(self._setting("privatekey"))
         for peer in self.peers:
             entry = peer.last("publickey")
-            public = _key_of(entry)
+            public = key_of(entry)
             if entry is not None and public is not None:
                 first = peers.setdefault(public, entry)
                 if first is not entry:
@@ -314,10 +242,8 @@ class _Linter:
                     self._say(ERROR, "own-key", text, entry, hint)
             self._preshared(peer.last("presharedkey"), shared, private)
 
-    def _preshared(
-        self, entry: _Entry | None, seen: dict[Key, _Entry], private: Key | None
-    ) -> None:
-        key = _key_of(entry)
+    def _preshared(self, entry: Entry | None, seen: dict[Key, Entry], private: Key | None) -> None:
+        key = key_of(entry)
         if entry is None or key is None or key.is_zero:
             return
         first = seen.setdefault(key, entry)
@@ -329,23 +255,23 @@ class _Linter:
             self._say(ERROR, "key-reused", text, entry, "make another: wg genpsk")
 
     def _own_public_key(self) -> Key | None:
-        private = _key_of(self._setting("privatekey"))
+        private = key_of(self._setting("privatekey"))
         if private is None or private.is_zero or self.around.public_key is None:
             return None
         return self.around.public_key(private)
 
-    def _routes(self) -> list[_Route]:
+    def _routes(self) -> list[Route]:
         found = []
         for peer in self.peers:
             for entry in peer.all("allowedips"):
-                for word, column in _list(entry):
-                    at = _Entry(entry.key, word, entry.line, column)
+                for word, column in items(entry):
+                    at = Entry(entry.key, word, entry.line, column)
                     network = self._network(at)
                     if network is not None:
-                        found.append(_Route(network, peer, at))
+                        found.append(Route(network, peer, at))
         return found
 
-    def _network(self, at: _Entry) -> Network | None:
+    def _network(self, at: Entry) -> Network | None:
         try:
             parsed, _ = values.allowed_ips(at.value.encode(), values.quiet)
         except ConfigError:
@@ -360,9 +286,9 @@ class _Linter:
             self._say(WARNING, "host-bits", text, at, hint)
         return network
 
-    def _overlaps(self, routes: list[_Route]) -> None:
+    def _overlaps(self, routes: list[Route]) -> None:
         """Who wins: the longer prefix; of equals the peer that comes last in the file."""
-        owners: dict[Network, _Route] = {}
+        owners: dict[Network, Route] = {}
         for route in routes:
             before = owners.get(route.network)
             if before is not None and before.peer is not route.peer:
@@ -371,14 +297,14 @@ class _Linter:
                 self._say(WARNING, "overlap", text, route.entry, hint)
             owners[route.network] = route
         for network, route in owners.items():
-            wider = _next_wider(network, owners)
+            wider = next_wider(network, owners)
             if wider is not None and wider.peer is not route.peer and wider.network.prefixlen:
                 text = f"{network} lies within {wider.network} of the peer on line"
                 hint = f"this peer, whose prefix is the longer, gets {network}"
                 said = f"{text} {wider.peer.line}"
                 self._say(NOTE, "overlap", said, route.entry, hint)
 
-    def _endpoints(self, routes: list[_Route]) -> None:
+    def _endpoints(self, routes: list[Route]) -> None:
         table = (self.config.table.text if self.config.table else "auto").lower()
         if table != "auto":
             return  # routes are somebody else's business, or in a table of their own
@@ -389,7 +315,7 @@ class _Linter:
                 inside.append(address.network)
         for peer in self.peers:
             entry = peer.last("endpoint")
-            host = _numeric_host(entry)
+            host = numeric_host(entry)
             hit = next((n for n in inside if host is not None and host in n), None)
             if entry is not None and hit is not None:
                 text = f"the endpoint lies in {hit}, which is routed into the tunnel itself"
@@ -399,15 +325,15 @@ class _Linter:
     def _missing(self) -> None:
         keyless = not self._setting("privatekey") and "private-key" not in self.hooks_text
         if self.interface and keyless:
-            at = _Entry("", "[Interface]", self.interface[0].line, 1)
+            at = Entry("", "[Interface]", self.interface[0].line, 1)
             hint = "make one with: wg genkey"
             self._say(WARNING, "missing-key", "the interface has no PrivateKey", at, hint)
         if self.interface and not self.config.addresses:
-            at = _Entry("", "[Interface]", self.interface[0].line, 1)
+            at = Entry("", "[Interface]", self.interface[0].line, 1)
             self._say(NOTE, "missing-address", "the interface has no Address", at)
         port = self._setting("listenport")
         for peer in self.peers:
-            at = _Entry("", "[Peer]", peer.line, 1)
+            at = Entry("", "[Peer]", peer.line, 1)
             if not peer.all("allowedips"):
                 text = "this peer has no AllowedIPs: nothing is sent to it, nothing taken from it"
                 self._say(WARNING, "missing-allowed-ips", text, at, "AllowedIPs = 10.0.0.2/32")
@@ -421,82 +347,10 @@ class _Linter:
             for hook in hooks:
                 for word, offset in shellwords.programs(hook.text):
                     if not self.around.is_program(word):
-                        at = _Entry(kind, word, hook.line, hook.column + offset)
+                        at = Entry(kind, word, hook.line, hook.column + offset)
                         text = f"there is no program `{word}' here"
                         hint = f"install it, or correct the {SPELLED[kind]} line"
                         if "/" in word:
                             text = f"`{word}' is no program"
                             hint = "it must be there and executable (chmod +x)"
                         self._say(WARNING, "hook", text, at, hint)
-
-
-def _sections(lines: Iterable[Line]) -> list[_Section]:
-    found = [_Section("", 0)]
-    for line in lines:
-        text = line.raw.decode("utf-8", "replace").replace("\0", "")
-        body = text if _is_hook(text) else text.partition("#")[0]
-        name, equals, value = body.partition("=")
-        if body.strip().startswith("["):
-            found.append(_Section("".join(body.split()).lower(), line.number))
-        elif equals:
-            column = len(name) + 2 + len(value) - len(value.lstrip())
-            found[-1].entries.append(_Entry(name.strip(), value.strip(), line.number, column))
-    return found
-
-
-def _is_hook(text: str) -> bool:
-    return text.partition("=")[0].strip().lower() in HOOKS
-
-
-def _list(entry: _Entry) -> list[tuple[str, int]]:
-    """The items of a comma-separated value, each with its column."""
-    found = []
-    for match in re.finditer(r"[^,]+", entry.value):
-        word = match[0].strip()
-        if word:
-            lead = len(match[0]) - len(match[0].lstrip())
-            found.append((word, entry.column + match.start() + lead))
-    return found
-
-
-def _key_of(entry: _Entry | None) -> Key | None:
-    try:
-        return Key.from_base64(entry.value.encode()) if entry else None
-    except InvalidKey:
-        return None
-
-
-def _numeric_host(entry: _Entry | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        known = HostPort.parse(entry.value.encode()).numeric() if entry else None
-        return ipaddress.ip_address(known.host) if known else None
-    except (WgError, ValueError):
-        return None
-
-
-def _next_wider(network: Network, owners: Mapping[Network, _Route]) -> _Route | None:
-    """The owner of the next shorter prefix that holds this network."""
-    for length in range(network.prefixlen - 1, -1, -1):
-        found = owners.get(network.supernet(new_prefix=length))
-        if found is not None:
-            return found
-    return None
-
-
-def _similar(name: str, choices: Iterable[str]) -> str:
-    lower = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    return f"did you mean {lower[close[0]]}?" if close else ""
-
-
-def _advice(name: str, header: str) -> str:
-    """A setting of the other section, or one that is spelled almost so."""
-    for other, names in _SPELLED.items():
-        if other != header and name.lower() in (n.lower() for n in names):
-            return f"{name} belongs under {other.title()}"
-    if close := _similar(name, _SPELLED.get(header, ())):
-        return close
-    for other, names in _SPELLED.items():
-        if close := _similar(name, names):
-            return f"{close} That belongs under {other.title()}"
-    return f"there are: {', '.join(_SPELLED.get(header, ()))}"
