@@ -25,7 +25,7 @@ from wgtools import ipc
 from wgtools.cli import quick_verbs, views, wg, wg_quick
 from wgtools.conf import arguments, quickfile, wgconf
 from wgtools.daemon import listener, tun
-from wgtools.quick import dns, engines, files, journal, systems
+from wgtools.quick import dns, engines, files, journal, lint, systems
 
 PAGES = {name: ROOT / f"man/{name}.8" for name in ("wg", "wg-quick", "wgtools-engine")}
 every_page = pytest.mark.parametrize("name", PAGES)
@@ -195,6 +195,20 @@ def test_choices_of_variables() -> None:
     for platform in systems._KNOWN:
         known |= {*systems.of(platform).dns_methods}
     assert shown == known
+
+
+def test_members_of_json() -> None:
+    known = {
+        constant(node)
+        for verb in ("plan", "reload", "check", "status")
+        for module in (*modules(f"wgtools/cli/quick_{verb}.py"), *modules("wgtools/cli/paper.py"))
+        for node in ast.walk(module)
+    }
+    # Those that are made of a severity: `errors`, and so on.
+    known |= {f"{kind}s" for kind in (lint.ERROR, lint.WARNING, lint.NOTE)}
+    shown = words(part("wg-quick", "JSON"), "Li")
+    assert len(shown) > 10
+    assert shown - known == set()
 
 
 def test_files() -> None:

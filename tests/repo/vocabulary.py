@@ -55,8 +55,9 @@ def own_verbs() -> dict[str, set[str]]:
 def codes() -> set[str]:
     """Codes of `check`: the argument behind the severity, and what is assigned to `code`."""
     found = set()
-    for file in ("wgtools/quick/lint.py", "wgtools/cli/quick_check.py"):
-        (module,) = modules(file)
+    files = sorted((ROOT / "wgtools/quick").glob("lint*.py"))
+    for file in (*files, ROOT / "wgtools/cli/quick_check.py"):
+        (module,) = modules(str(file))
         for node in ast.walk(module):
             if isinstance(node, ast.Call) and len(node.args) > 1:
                 severity = ast.unparse(node.args[0]).removeprefix("lint.")
