@@ -138,8 +138,11 @@ class Soak:
         begun = time.monotonic()
         self._sleep(QUIET)
         first, minute = None, 1
+        deck: list[Trouble] = []
         while (passed := time.monotonic() - begun - self._stood_still) < seconds:
-            self._suffer(random.choice(TROUBLES), random)
+            # Every one of them before any comes again.
+            deck = deck or random.sample(TROUBLES, len(TROUBLES))
+            self._suffer(deck.pop(), random)
             if passed >= 60 * minute:
                 figures = self._figures()
                 minute += 1
