@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,19 @@ def test_pkgbuild() -> None:
     told = run("bash", "-ec", f'. "{path}"; echo "$pkgver ${{pkgname[*]}}"; declare -F')
     assert told.startswith(f"{wgtools.__version__} wgtools wgtools-compat\n")
     assert {"build", "package_wgtools", "package_wgtools-compat"} <= set(told.split())
+
+
+def test_recipes_ask_for_what_the_project_needs() -> None:
+    project = tomllib.loads((PACKAGING.parent / "pyproject.toml").read_text())["project"]
+    needed = [
+        text.partition(";")[0] for text in project["dependencies"] if "!= 'linux'" not in text
+    ]
+    assert len(needed) >= 5
+    for text in needed:
+        name, _, least = text.strip().partition(">=")
+        assert f"python3-{name} (>= {least})" in (PACKAGING / "debian/rules").read_text()
+        assert f"python3-{name} >= {least}\n" in (PACKAGING / "rpm/wgtools.spec").read_text()
+        assert f"'python-{name}>={least}'" in (PACKAGING / "arch/PKGBUILD").read_text()
 
 
 def test_one_version_everywhere() -> None:
