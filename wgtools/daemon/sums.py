@@ -23,8 +23,9 @@ _WORTH_IT = 6000  # bytes; below, numpy's own way takes longer than the adding
 
 def best_sums() -> Sums:
     """The fastest there is."""
-    # We multiply no matrices: a pool of threads would only be more memory to lock.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # We multiply no matrices: a pool of threads would only be more memory to lock, and keep the
+    # capabilities that only the thread which asks can give up.  So whatever the caller had set.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     try:
         import numpy
     except ImportError:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from types import ModuleType
@@ -48,6 +49,14 @@ def test_pieces_that_do_not_lie_evenly_are_added_up_one_by_one(starts: list[int]
 
 def test_numpy_is_used_where_it_is() -> None:
     assert best_sums() is not checksums_of
+
+
+def test_no_pool_of_threads_whatever_the_environment_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
+    best_sums()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
 
 
 def test_without_numpy_sums_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:

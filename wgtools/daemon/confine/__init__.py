@@ -29,6 +29,7 @@ def confine(directory: str, *, say: Callable[[str], None]) -> None:
     from wgtools.daemon.confine.warmup import warm_up
 
     warm_up()
+    others = _other_threads()
     machine, program = os.uname().machine, _program()
     # Files when no more has to be opened; seccomp at the end, as it forbids the rest of this.
     steps: tuple[tuple[str, Callable[[], str]], ...] = (
@@ -43,6 +44,16 @@ def confine(directory: str, *, say: Callable[[str], None]) -> None:
         except OSError as e:
             came = f"none ({e.strerror})"
         say(f"Confined by {name}: {came}")
+    if others:
+        say(f"Confined by seccomp alone: {others} other threads, which we never meant to have")
+
+
+def _other_threads() -> int:
+    """Capabilities and Landlock are each thread's own affair; seccomp takes them all."""
+    try:
+        return len(os.listdir("/proc/self/task")) - 1
+    except OSError:
+        return 0
 
 
 def _program() -> bytes:
