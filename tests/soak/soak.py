@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -43,6 +44,7 @@ class Soak:
         self.engines: list[subprocess.Popen[bytes]] = []
         self.hosts: list[Host] = []
         self.excuses: list[tuple[float, float]] = []
+        self._names: list[str] = []  # of the excuses
         self.lost: list[float] = []
         self._stood_still = 0.0  # seconds that this machine had no time for us
         self.demanded = 0  # sessions that troubles were allowed to end
@@ -158,6 +160,7 @@ class Soak:
         trouble.run(self, random)
         after = _HANDSHAKE if trouble.ends_sessions else _REMEDY
         self.excuses.append((began - _REMEDY, time.monotonic() + after))
+        self._names.append(trouble.name)
         self.troubles[trouble.name] = self.troubles.get(trouble.name, 0) + 1
         self.demanded += trouble.ends_sessions
         self._sleep(after + QUIET)
@@ -171,6 +174,7 @@ class Soak:
             late = time.monotonic()
             if late - before > 0.1 + _STALL:
                 self.excuses.append((before - _REMEDY, late + _HANDSHAKE))
+                self._names.append("a standstill")
                 self._stood_still += late - before - 0.1
 
     def _figures(self) -> list[dict[str, object]]:
@@ -221,7 +225,10 @@ class Soak:
             closing[f"refused by the sockets of {name}"] = figures["troubles"]
             assert not figures["errors"], figures["errors"]
         when = [f"{at:.2f} (after {self._before(at)})" for at in unexcused[:10]]
-        assert not unexcused, f"{len(unexcused)} lost for no reason: {when}: {closing}"
+        # A datagram may be lost now and then, on a busy machine too; a session may not.
+        closing["sessions lost for no reason"] = gaps = _gaps(unexcused)
+        assert not gaps, f"{gaps} sessions lost for no reason: {when}: {closing}"
+        assert len(unexcused) <= 1 + asked / 5000, f"{when}: {closing}"
         assert answered > asked * 0.5, closing
         assert moved, closing
         assert natural * 0.5 <= handshakes <= natural * 1.5 + 3 * self.demanded + 10, closing
@@ -230,8 +237,18 @@ class Soak:
         return closing
 
     def _before(self, at: float) -> str:
-        ends = [end for _, end in self.excuses if end <= at]
-        return f"{at - max(ends):.2f} s" if ends else "nothing"
+        ends = [(end, name) for (_, end), name in zip(self.excuses, self._names, strict=True)]
+        past = [one for one in ends if one[0] <= at]
+        return f"{max(past)[1]}, {at - max(past)[0]:.2f} s ago" if past else "nothing"
+
+
+def _gaps(times: list[float]) -> int:
+    """How often three in a row, or more, were lost."""
+    row, found = 0, 0
+    for before, at in pairwise([float("-inf"), *sorted(times)]):
+        row = row + 1 if at - before < 1.5 * INTERVAL else 1
+        found += row == 3
+    return found
 
 
 def _flat(first: list[dict[str, object]], last: list[dict[str, object]]) -> None:
