@@ -36,6 +36,8 @@ _CALLS = 64
 _BYTES = 256 << 10
 _MERGED = 65535  # as much as UDP GRO would give at once
 
+_SMALL = 2048  # bytes: no super-packet, and nothing that GRO has merged
+
 _LOOK = 2.0  # seconds between looks at what nothing tells us about
 _REPORT = 60.0  # seconds between lines about counters, when they changed
 
@@ -80,6 +82,8 @@ class Loop:
         self._sleep = sleep
         self._stumbles = 0
         self._unsent = 0  # datagrams, or what GSO would have made of them
+        self._turns = 0
+        self._heard: dict[str, int] = {}  # by source: the last turn that something came in
         self._unwritten = 0  # frames that the system would not take
         self._reported: dict[object, int] = {}
         self._control = ControlServer(
@@ -132,6 +136,7 @@ class Loop:
         wait = None if deadline is None else self._clock.seconds_until(deadline)
         ready = self._selector.select(wait)
         self._now = self._clock.now()
+        self._turns += 1
         for key, events in ready:
             try:
                 key.data(events)
@@ -139,13 +144,19 @@ class Loop:
                 raise
             except Exception as e:
                 self._stumble(e)
-        for rest in (self._on_time, self._flush):
-            try:
-                rest()
-            except TunGone:
-                raise
-            except Exception as e:
-                self._stumble(e)
+        # What came in leaves before anything else is looked at: somebody waits for it.
+        self._guarded(self._flush)
+        if self._log.is_debug or (deadline is not None and deadline <= self._now.mono):
+            self._guarded(self._on_time)
+            self._guarded(self._flush)
+
+    def _guarded(self, part: Callable[[], None]) -> None:
+        try:
+            part()
+        except TunGone:
+            raise
+        except Exception as e:
+            self._stumble(e)
 
     def _stumble(self, e: Exception) -> None:
         """An error of our own: say where it was, and go on.
@@ -189,16 +200,28 @@ class Loop:
 
     # -------------------------------------------------------------- packets
 
+    def _is_alone(self, source: str) -> bool:
+        """Whether a small packet of `source` is likely to be the only one that waits: nothing
+        came from there in the last turn.
+
+        Then asking for a second takes as long as sending the first; if there is one after
+        all, the selector tells.
+        """
+        last = self._heard.get(source, 0)
+        self._heard[source] = self._turns
+        return last < self._turns - 1
+
     def _tun_ready(self, _events: int) -> None:
         read_into, frame, engine, now = self._tun.read_into, self._frame, self._engine, self._now
         room = _BYTES
+        alone = self._is_alone("tun")
         for _ in range(_CALLS):
             length = read_into(frame)
             if not length:
                 return
             engine.frame_received(frame[: length + 16], now)
             room -= length
-            if room < 0:
+            if room < 0 or (alone and length < _SMALL):
                 return
 
     def _udp_ready(self, sock: socket.socket, _events: int) -> None:
@@ -210,6 +233,7 @@ class Loop:
         start = end = size = 0
         address: Address = ("", 0)
         sticky: Sticky | None = None
+        alone = self._is_alone("udp")
         for _ in range(_CALLS):
             received = udp.receive(sock, room[end:])
             if received is None:
@@ -229,7 +253,7 @@ class Loop:
                     engine.datagrams_received(room[start:end], size, address, sticky, now)
                 start, size, address, sticky = end, one, sender, source
             end += length
-            if end > _BYTES:
+            if end > _BYTES or (alone and length < _SMALL):
                 break
         if end > start:
             engine.datagrams_received(room[start:end], size, address, sticky, now)
