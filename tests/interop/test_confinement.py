@@ -270,3 +270,15 @@ def test_confined_process_can_take_its_socket_away(tmp_path: Path) -> None:
     done = attempt(tmp_path, "os.unlink(sys.argv[1] + '/wg0.sock')")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "ours/wg0.sock").exists()
+
+
+def test_files_are_out_of_reach_without_a_directory_too() -> None:
+    code = _PRELUDE.replace("sys.argv[1], say=lambda line: None", "'/nowhere', say=print")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "Confined by Landlock: ABI" in done.stdout

@@ -7,6 +7,7 @@ of it and raises nothing but OSError; a kernel that lacks something is not an er
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -130,8 +131,11 @@ def _locked_by_privilege() -> bool:
     limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
     if limit == resource.RLIM_INFINITY:
         return False
-    with open("/proc/self/status", "rb") as status:
-        return any(line.startswith(b"VmLck:") and int(line.split()[1]) for line in status)
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return any(line.startswith(b"VmLck:") and int(line.split()[1]) for line in status)
+    except OSError:
+        return True  # no /proc to tell
 
 
 def _header() -> ctypes.Array[ctypes.c_char]:
@@ -153,22 +157,28 @@ def rights(abi: int) -> bytes:
     return _RULESET.pack(*((1 << count) - 1 for count in bits))[: _SIZES.get(abi, _RULESET.size)]
 
 
+def _allow_removal(rules: int, directory: str) -> None:
+    """Raises OSError."""
+    parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        rule = _PATH_BENEATH.pack(_REMOVE_FILE, parent)
+        buffer = ctypes.create_string_buffer(rule, len(rule))
+        _syscall(_ADD_RULE, rules, _RULE_PATH_BENEATH, buffer, ctypes.c_uint32(0))
+    finally:
+        os.close(parent)
+
+
 def restrict_files(directory: str) -> str:
     """No file can be opened, made or run any more, no TCP spoken, no process outside be
-    signalled; in `directory` files can be removed.  Raises OSError."""
+    signalled; in `directory`, if there is one, files can be removed.  Raises OSError."""
     abi = _landlock_abi()
     attributes = rights(abi)
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
     size = ctypes.c_size_t(len(attributes))
     rules = _syscall(_CREATE_RULESET, buffer, size, ctypes.c_uint32(0))
     try:
-        parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            rule = _PATH_BENEATH.pack(_REMOVE_FILE, parent)
-            buffer = ctypes.create_string_buffer(rule, len(rule))
-            _syscall(_ADD_RULE, rules, _RULE_PATH_BENEATH, buffer, ctypes.c_uint32(0))
-        finally:
-            os.close(parent)
+        with contextlib.suppress(FileNotFoundError):
+            _allow_removal(rules, directory)
         _syscall(_RESTRICT_SELF, rules, ctypes.c_uint32(0))
     finally:
         os.close(rules)
