@@ -17,11 +17,12 @@ from stat import S_ISSOCK
 
 from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
 from wgtools.model import NAME_MAX, Device, DeviceChange, Endpoint, HostPort
-from wgtools.uapi.client import GET_REQUEST, GetReply, SetReply, encode_set
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from wgtools.uapi.client import GetReply, SetReply
 
 __all__ = ["SOCKET_DIRECTORY", "Backend"]
 
@@ -74,6 +75,8 @@ class Backend:
 
     def get(self, name: str) -> Device:
         """Ask the daemon.  Raises AccessError, NoSuchInterface, ProtocolError."""
+        from wgtools.uapi.client import GET_REQUEST, GetReply  # `list` and `exists` do without
+
         reply = GetReply(
             _text(self._real(name)[:NAME_MAX]),
             public_key=_public_key,
@@ -84,6 +87,8 @@ class Backend:
 
     def set(self, name: str, change: DeviceChange) -> None:
         """Tell the daemon.  Raises as `get` does."""
+        from wgtools.uapi.client import SetReply, encode_set
+
         self._exchange(name, encode_set(change), SetReply())
 
     def _real(self, name: str) -> bytes:
