@@ -94,8 +94,8 @@ def _looked_up(node: ast.AST) -> Iterator[str]:
     inside: list[ast.AST] = []
     if isinstance(node, ast.Constant) and str(constant(node)).startswith(("WG_", "WGTOOLS_")):
         inside = [node]
-    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.setdefault":
-        return  # said to a library; the user may say otherwise, to that library
+    elif _tells_a_library(node):
+        return
     elif isinstance(node, ast.Call) and re.search(
         r"environ\w*'|'setting'|'_descriptor'", ast.dump(node)
     ):
@@ -111,6 +111,14 @@ def _looked_up(node: ast.AST) -> Iterator[str]:
         name = constant(each)
         if isinstance(each, ast.Constant) and re.fullmatch(r"[A-Z][A-Z_]+", name):
             yield name
+
+
+def _tells_a_library(node: ast.AST) -> bool:
+    """`os.environ[NAME] = ...`: not asked of the user.  (What hooks are told is in `env`.)"""
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func) == "os.environ.setdefault"
+    stored = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+    return stored and ast.unparse(node).startswith("os.environ[")
 
 
 # All of it, and no more
