@@ -18,11 +18,11 @@ from wgtools.conf.quickfile import QuickFile
 from wgtools.errors import WgError
 from wgtools.quick import facts, systems
 from wgtools.quick.steps import Step
-from wgtools.quick.systems import verbs
 from wgtools.quick.systems.actions import Command, Destroy
 from wgtools.quick.systems.forecast import foresee, real_name
 from wgtools.quick.systems.macos import Service
 from wgtools.quick.systems.openbsd import description
+from wgtools.quick.systems.up import judged
 
 Json = Any
 
@@ -112,7 +112,7 @@ def steps_of(case: Json, config: QuickFile) -> list[Step]:
     return foresee(
         words,
         config,
-        verbs.judged(config, words, host),
+        judged(config, words, host),
         host,
         name=case.get("name", "wg0"),
         program=case["engine"],

@@ -18,10 +18,12 @@ from wgtools.quick.forecast import Forecast
 from wgtools.quick.journal import HOME, Journal, namespace
 from wgtools.quick.plan import split_dns
 from wgtools.quick.status import Engine, Status
-from wgtools.quick.systems import actions, dns, of, verbs
+from wgtools.quick.systems import actions, dns, of
 from wgtools.quick.systems.forecast import foresee
+from wgtools.quick.systems.here import facts_here
 from wgtools.quick.systems.host import Host, is_socket
 from wgtools.quick.systems.openbsd import OpenBSD, description
+from wgtools.quick.systems.up import judged
 
 __all__ = ["forecast", "look", "names"]
 
@@ -43,10 +45,10 @@ def _host(words: System, facts: HostFacts) -> Host:
 def forecast(target: Target) -> Forecast:
     """The lines that `up` would echo.  Raises WgError for what would end it first."""
     name = target.name
-    words, facts = of(sys.platform), verbs.facts_here()
+    words, facts = of(sys.platform), facts_here()
     engines.require(os.environ)
     config = files.load(target)
-    checked = verbs.judged(config, words, facts)
+    checked = judged(config, words, facts)
     if real := _host(words, facts).real_name(name):
         raise WgError(f"`{name}' already exists" + ("" if real == name else f" as `{real}'"))
     remarks: list[WgError] = [*checked.warnings]
@@ -75,7 +77,7 @@ def forecast(target: Target) -> Forecast:
 
 def names() -> list[str]:
     """Configurations that are up, and those of which a journal is left.  Raises AccessError."""
-    words, facts = of(sys.platform), verbs.facts_here()
+    words, facts = of(sys.platform), facts_here()
     if isinstance(words, OpenBSD):
         prefix = description("")
         shown = [interface.description for interface in facts.interfaces()]
@@ -99,7 +101,7 @@ def _entries(directory: str, suffix: str) -> list[str]:
 
 def look(name: str) -> Status:
     """One interface, as far as the caller may see it."""
-    words, facts = of(sys.platform), verbs.facts_here()
+    words, facts = of(sys.platform), facts_here()
     real = _host(words, facts).real_name(name)
     journal = Journal(name)
     found = Status(name, bool(real), undo_steps=len(journal.undos))
