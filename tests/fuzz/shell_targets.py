@@ -159,29 +159,30 @@ def sockets(data: bytes) -> None:
     udp.tun_index = _TUN
     ledger = _Ledger()
     room = memoryview(bytearray(256 << 10 << 1))
-    loop = SimpleNamespace(
-        _interface=SimpleNamespace(udp=udp),
-        _udp_registered=udp.sockets,
-        _datagrams=room,
-        _engine=ledger,
-        _now=None,
-    )
+    loop: Any = object.__new__(Loop)  # only its reading, without the selector and the files
+    loop._interface = SimpleNamespace(udp=udp)
+    loop._udp_registered = udp.sockets
+    loop._datagrams = room
+    loop._engine = ledger
+    loop._now = None
+    loop._heard, loop._turns = {}, 0
     for _ in range(20):
         if not dice.more:
             break
         if dice.below(2):
-            _receive(cast(Any, loop), dice.pick(made), ledger, 1 + dice.below(70))
+            _receive(loop, dice, dice.pick(made), ledger)
         else:
             _send(udp, dice, made, ledger)
     assert len(udp._stickies) <= 1024
 
 
-def _receive(loop: Loop, sock: _Socket, ledger: _Ledger, count: int) -> None:
-    sock.waiting = count
+def _receive(loop: Loop, dice: Dice, sock: _Socket, ledger: _Ledger) -> None:
+    count = sock.waiting = 1 + dice.below(70)
     sock.received.clear()
     ledger.taken.clear()
     for _ in range(count + 2):
-        Loop._udp_ready(loop, cast(socket.socket, sock), 1)
+        loop._turns += 1 + dice.below(3)
+        loop._udp_ready(cast(socket.socket, sock), 1)
     assert not sock.waiting
     assert ledger.taken == sock.received
 
