@@ -48,10 +48,13 @@ def facts(platform: str) -> HostFacts:
 def _run(words: list[str]) -> str | None:
     """What a program prints; None if it is not there or fails."""
     from wgtools.quick.apply import run
+    from wgtools.quick.interrupts import Interrupted
 
     env = {"PATH": _PATH, "LC_ALL": "C"}  # no IFCONFIG_FORMAT, which changes netmasks
     try:
         return os.fsdecode(run(list(words), env=env, capture=True, quiet=True))
+    except Interrupted:
+        raise  # it comes once only: whoever asks is to stop
     except (WgError, OSError):
         return None
 

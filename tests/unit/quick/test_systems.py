@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.golden.test_quick_plans import FakeFacts
 from wgtools.errors import WgError
-from wgtools.quick import systems
+from wgtools.quick import hostfacts, systems
+from wgtools.quick.interrupts import Interrupted
 from wgtools.quick.journal import Journal
 from wgtools.quick.steps import RemoveDNS, Step
 from wgtools.quick.systems import actions, dns, reading, rtmsg
@@ -205,3 +206,16 @@ def test_one_that_concerns_us_among_many_is_seen_and_the_unknown_is_looked_after
 def test_no_bytes_can_harm_the_reader(data: bytes) -> None:
     found = rtmsg.messages(data)
     assert sum(each.length for each in found) <= len(data)
+
+
+def test_a_signal_while_a_fact_is_asked_is_not_an_empty_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is raised once only: swallowed here, Ctrl-C and `down` would go unheard."""
+
+    def interrupted(*_: object, **__: object) -> bytes:
+        raise Interrupted(15)
+
+    monkeypatch.setattr("wgtools.quick.apply.run", interrupted)
+    with pytest.raises(Interrupted):
+        hostfacts._run(["ifconfig", "-a"])

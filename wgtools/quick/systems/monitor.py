@@ -96,6 +96,8 @@ class Monitor:
         """The usual answer, without a lock and without starting a program."""
         try:
             return _hosts_of(self._device(self._real)) == self._hosts
+        except Interrupted:
+            raise
         except WgError:
             return False
 
@@ -135,7 +137,8 @@ class Monitor:
         noted = [undo for undo in journal.undos if isinstance(undo, Unpin)]
         for undo in noted:
             if (undo.endpoint, undo.via) not in wanted or (changed and self._lost(undo, watch)):
-                transaction.attempt([undo])
+                with interrupts.shielded():
+                    transaction.attempt([undo])
                 journal.remove(undo)  # if it failed, the route went with its gateway
         there = {(u.endpoint, u.via) for u in journal.undos if isinstance(u, Unpin)}
         for key, pin in wanted.items():
@@ -221,7 +224,7 @@ def watch(name: str, monitor: Monitor, door: socket.socket, title: str) -> None:
             raise WgError(f"`{name}' is monitored already")
     except OSError as error:
         raise WgError(f"{mine.path}: {error.strerror}") from error
-    with interrupts.noted(), _Bell() as bell:
+    with _Bell() as bell, interrupts.noted():  # in this order no signal goes unheard
         try:
             _loop(monitor, door, bell, title)
         except Interrupted:
@@ -242,6 +245,7 @@ def _loop(monitor: Monitor, door: socket.socket, bell: int, title: str) -> None:
             raise
         except WgError:
             again = began + _AGAIN  # a device that is just busy, a lock that is held for long
+        interrupts.check()
         now = time.monotonic()
         pause = max(_ROAMING, (now - began) * _SHARE) if monitor.roaming else None
         if again:
