@@ -76,35 +76,38 @@ def send_packets(
     seal, remote_index, counter = session.seal, session.remote_index, session.sent
     pack_header, pack_nonce = TRANSPORT.pack_into, NONCE.pack
     sent = known = length = pad = size = at = begin = end = 0
-    for start, stop in packets:
-        if stop - start != length:
-            length = stop - start
-            pad = -length % PADDING_MULTIPLE
-            if length + pad > mtu:
-                pad = padding(length, mtu)
-            size = length + pad + KEEPALIVE_SIZE
-        after = at + size
-        if size != known or after > end:
-            if at > begin:
-                outbox.datagrams(address, sticky, begin, at, known)
-            known = size
-            view, begin, end = outbox.rest(size)
-            at = begin
+    try:
+        for start, stop in packets:
+            if stop - start != length:
+                length = stop - start
+                pad = -length % PADDING_MULTIPLE
+                if length + pad > mtu:
+                    pad = padding(length, mtu)
+                size = length + pad + KEEPALIVE_SIZE
             after = at + size
-        if pad:
-            covered = bytes(frame[stop : stop + pad])
-            frame[stop : stop + pad] = _ZEROS[:pad]
-        pack_header(view, at, TYPE_TRANSPORT, remote_index, counter)
-        sealed = view[at + TRANSPORT_HEADER : after]
-        seal(pack_nonce(counter), frame[start : stop + pad], None, sealed)
-        if pad:
-            frame[stop : stop + pad] = covered
-        at = after
-        counter += 1
-        sent += size
-    if at > begin:
-        outbox.datagrams(address, sticky, begin, at, known)
-    session.sent = counter
+            if size != known or after > end:
+                if at > begin:
+                    outbox.datagrams(address, sticky, begin, at, known)
+                known = size
+                view, begin, end = outbox.rest(size)
+                at = begin
+                after = at + size
+            if pad:
+                covered = bytes(frame[stop : stop + pad])
+                frame[stop : stop + pad] = _ZEROS[:pad]
+            pack_header(view, at, TYPE_TRANSPORT, remote_index, counter)
+            sealed = view[at + TRANSPORT_HEADER : after]
+            nonce = pack_nonce(counter)
+            counter += 1
+            seal(nonce, frame[start : stop + pad], None, sealed)
+            if pad:
+                frame[stop : stop + pad] = covered
+            at = after
+            sent += size
+        if at > begin:
+            outbox.datagrams(address, sticky, begin, at, known)
+    finally:
+        session.sent = counter  # whatever happened: no counter is used twice (whitepaper 5.4.6)
     return sent
 
 
