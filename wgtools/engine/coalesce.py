@@ -218,7 +218,7 @@ class Joiner:
                 protocol = -1
         if protocol == TCP and length >= network + 20:
             headers = network + (view[at + network + 12] >> 4) * 4
-        elif protocol == UDP and self._udp and length > network + 8:
+        elif protocol == UDP and self._udp and length >= network + 8:  # an empty one keeps its turn
             headers = network + 8
         else:
             self._frames.append([PLAIN, view[at : at + length]])

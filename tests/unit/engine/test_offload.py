@@ -471,6 +471,14 @@ def test_udp_is_joined_only_when_asked() -> None:
     assert len(join(bare, udp_too=True)) == 5, "no checksum: nothing to verify, nothing to renew"
 
 
+def test_an_empty_udp_datagram_keeps_its_place_in_the_flow() -> None:
+    packets = [
+        with_checksum(ipv4("10.0.0.2", "10.0.0.1", 17, udp(7, 8, bytes(size)), identification=n))
+        for n, size in enumerate((200, 200, 0, 200, 200))
+    ]
+    assert apart(join(packets, udp_too=True)) == packets
+
+
 @given(st.lists(st.binary(min_size=20, max_size=90), max_size=8), st.booleans())
 def test_joining_rubbish_changes_nothing(packets: list[bytes], udp_too: bool) -> None:
     whole = [
