@@ -129,49 +129,58 @@ class Receiver:
         total = len(view)
         plain, at = context.outbox.room(total)
         reserved = at + total
-        frames = context.outbox.frames
-        joiner = Joiner(plain, frames, udp=self._coalesce_udp, sums=context.sums)
-        extend = joiner.extend
+        joiner = self._joiner(plain)
         run: _Run | None = None
-        for start in range(0, total, size):
-            stop = start + size if start + size < total else total  # min() costs a call
-            if stop - start < KEEPALIVE_SIZE:
-                counters[Drop.MALFORMED] += 1
-                continue
-            kind, index, counter = unpack(view, start)
-            if kind != messages.TYPE_TRANSPORT or run is None or run.index != index:
-                _settle(run, address, sticky, now)
-                run = None
-                if kind != messages.TYPE_TRANSPORT:
-                    self._handshake(kind, bytes(view[start:stop]), address, sticky, now)
+        try:
+            for start in range(0, total, size):
+                stop = start + size if start + size < total else total  # min() costs a call
+                if stop - start < KEEPALIVE_SIZE:
+                    counters[Drop.MALFORMED] += 1
                     continue
-                run = self._begin(index, now)
-                if run is None:
+                kind, index, counter = unpack(view, start)
+                if kind != messages.TYPE_TRANSPORT or run is None or run.index != index:
+                    _settle(run, address, sticky, now)
+                    run = None
+                    if kind == messages.TYPE_TRANSPORT:
+                        run = self._begin(index, now)
+                    else:
+                        self._handshake(kind, bytes(view[start:stop]), address, sticky, now)
+                    if run is None:
+                        continue
+                    joiner.forget_last()
+                end = at + stop - start - KEEPALIVE_SIZE
+                sealed = view[start + TRANSPORT_HEADER : stop]
+                try:
+                    run.open(pack_nonce(counter), sealed, None, plain[at:end])
+                except InvalidTag:
+                    counters[Drop.BAD_TAG] += 1
                     continue
-                joiner.forget_last()
-            end = at + stop - start - KEEPALIVE_SIZE
-            sealed = view[start + TRANSPORT_HEADER : stop]
-            try:
-                run.open(pack_nonce(counter), sealed, None, plain[at:end])
-            except InvalidTag:
-                counters[Drop.BAD_TAG] += 1
-                continue
-            if counter == run.expected:
-                run.expected = counter + 1
-            elif not run.accept(counter):
-                counters[Drop.REPLAYED_COUNTER] += 1
-                continue
-            run.bytes += stop - start
-            if end > at:
-                run.content = True
-                if extend(at, end):
-                    at = end
-                elif length := self._inner_length(plain, at, end, run.peer):
-                    joiner.add(at, length)
-                    at = end
+                if counter == run.expected:
+                    run.expected = counter + 1
+                elif not run.accept(counter):
+                    counters[Drop.REPLAYED_COUNTER] += 1
+                    continue
+                run.bytes += stop - start
+                if end > at:
+                    run.content = True
+                    if joiner.extend(at, end) or self._add(joiner, plain, at, end, run.peer):
+                        at = end
+        finally:
+            _mark(run)  # whatever happened: what was accepted is not accepted again
         context.outbox.give_back(plain, at, reserved)
         _settle(run, address, sticky, now)
         joiner.finish()
+
+    def _joiner(self, plain: memoryview) -> Joiner:
+        context = self._context
+        return Joiner(plain, context.outbox.frames, udp=self._coalesce_udp, sums=context.sums)
+
+    def _add(self, joiner: Joiner, plain: memoryview, at: int, end: int, peer: Peer) -> bool:
+        """A packet of which nothing is known yet: whether it is one, and may come from there."""
+        length = self._inner_length(plain, at, end, peer)
+        if length:
+            joiner.add(at, length)
+        return length > 0
 
     def _begin(self, index: int, now: Now) -> _Run | None:
         """The run of packets under session `index`, if it may still receive."""
@@ -301,6 +310,11 @@ class _Run:
         if self.expected > self._first:
             self._window.accept_all(self._first, self.expected - 1)
             self._first = self.expected
+
+
+def _mark(run: _Run | None) -> None:
+    if run is not None:
+        run.mark()
 
 
 def _settle(run: _Run | None, address: Address, sticky: Sticky, now: Now) -> None:
