@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`wg-quick reload NAME`: has quick/reload.py do it, and tells what was done.
+"""`wg-quick reload NAME`: has the system's reload.py do it, and tells what was done.
 
 Commands are echoed to stderr as `up` does; what was changed goes to stdout.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from wgtools.cli import paper, quick_plan, streams
 from wgtools.errors import WgError
 from wgtools.quick import files
-from wgtools.quick.reload import reload
 
 if TYPE_CHECKING:
     from wgtools.cli.paper import Row
@@ -23,11 +22,12 @@ __all__ = ["run"]
 
 def run(word: str, *, as_json: bool) -> int:
     target = files.locate(word)
-    if sys.platform != "linux":
-        hint = f"wg-quick strip {word} | wg syncconf INTERFACE /dev/stdin takes peers over"
-        raise WgError("reload works on Linux only", hint=hint)
     if os.geteuid() != 0:
         raise WgError("reload needs root", hint=f"sudo wg-quick reload {word}")
+    if sys.platform == "linux":
+        from wgtools.quick.reload import reload
+    else:
+        from wgtools.quick.systems.reload import reload
     found = reload(target, _Talk())
     if as_json:
         records = quick_plan.difference_records(found)
