@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from subprocess import Popen
 
-    from wgtools.quick.facts import HostFacts
+    from wgtools.quick.facts import HostFacts, Interface
     from wgtools.quick.steps import Step
     from wgtools.quick.systems.system import System
 
@@ -90,14 +90,30 @@ class Host:
     # Facts
 
     def real_name(self, name: str) -> str:
-        """The system's name of a configuration's interface; empty if it is not up."""
+        """The system's name of a configuration's interface; empty if it is not up.  Raises
+        WgError if nobody can tell."""
         if not self.system.knows_real:
-            return name if self.facts.interface(name) else ""
+            return name if self._is_there(name) else ""
         if isinstance(self.system, OpenBSD):
-            ours = [i.name for i in self.facts.interfaces() if i.description == description(name)]
+            ours = [i.name for i in self._interfaces() if i.description == description(name)]
             return ours[0] if ours else ""
         real = self.named_by_engine(name)
-        return real if real and self.facts.interface(real) else ""
+        return real if real and self._is_there(real) else ""
+
+    def _is_there(self, real: str) -> bool:
+        """Raises WgError if nobody can tell."""
+        if self.facts.interface(real):
+            return True
+        return any(each.name == real for each in self._interfaces())
+
+    def _interfaces(self) -> tuple[Interface, ...]:
+        """All of them.  Raises WgError if the system does not tell, as there always is a
+        loopback: what is not seen must not be taken for gone, and cleaned up after."""
+        found = self.facts.interfaces()
+        if not any(each.mtu for each in found):
+            hint = "`ifconfig -a` fails, or prints what we cannot read"
+            raise WgError("cannot tell which interfaces there are", hint=hint)
+        return found
 
     def named_by_engine(self, name: str) -> str:
         """What the engine wrote to NAME.name, if its socket is as old as that."""
@@ -177,7 +193,7 @@ class Host:
                 return
             step = actions.Destroy(step.name, real, step.userspace)
             self._echo(" ".join(step.argv))
-        elif not step.userspace and not self.facts.interface(step.real):
+        elif not step.userspace and not self._is_there(step.real):
             return
         self._run(step.argv)
         if not self._gone(step.real) and step.userspace:
@@ -188,7 +204,7 @@ class Host:
     def _gone(self, real: str) -> bool:
         """Wait: the answer to the command comes before the interface has gone."""
         waited = 0.0
-        while self.facts.interface(real):
+        while self._is_there(real):
             if waited >= _PATIENCE:
                 return False
             interrupts.sleep(_PAUSE)
