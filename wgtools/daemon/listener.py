@@ -102,20 +102,36 @@ def _locked(opened: int, directory: str, patience: float) -> Iterator[None]:
         os.close(lock)
 
 
-def adopt_listener(fd: int, name: str, *, directory: str = RUNTIME_DIRECTORY) -> Listener:
-    """The listening socket that somebody opened for us (WG_UAPI_FD).  Raises UsageError."""
+def adopt_listener(fd: int) -> Listener:
+    """The listening socket that somebody opened for us (WG_UAPI_FD).  Raises UsageError.
+
+    It must be a file: one that has none is nowhere to be found by `wg`, and the file in the
+    usual place would be another daemon's, which is not ours to take away.
+    """
     try:
         sock = socket.socket(fileno=fd)
-        if sock.family != socket.AF_UNIX or not sock.getsockopt(
-            socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-        ):
-            raise OSError(errno.ENOTSOCK, "not a listening Unix socket")
+        try:
+            path = _path_of(sock)
+        except OSError:
+            sock.close()
+            raise
     except OSError as e:
         raise UsageError(f"File descriptor {fd} cannot be the control socket: {e.strerror}") from e
     sock.setblocking(False)
     sock.set_inheritable(False)
+    return Listener(sock, os.path.abspath(path))  # a daemon changes its directory
+
+
+def _path_of(sock: socket.socket) -> str:
+    """Raises OSError if it is not what clients could find and connect to."""
+    if sock.family != socket.AF_UNIX or not sock.getsockopt(
+        socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+    ):
+        raise OSError(errno.ENOTSOCK, "not a listening Unix socket")
     bound = sock.getsockname()
-    return Listener(sock, bound if isinstance(bound, str) and bound else f"{directory}/{name}.sock")
+    if not isinstance(bound, str) or not bound:
+        raise OSError(errno.EADDRNOTAVAIL, "it is bound to no path")
+    return bound
 
 
 def _remove_stale(name: str, path: str) -> None:

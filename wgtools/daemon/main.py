@@ -146,7 +146,7 @@ def _run(options: Options) -> int:
         if options.uapi_fd is None:
             listener = open_listener(tun.name)
         else:
-            listener = adopt_listener(options.uapi_fd, tun.name)
+            listener = adopt_listener(options.uapi_fd)
         if options.name_file:
             _write_name(options.name_file, tun.name)
         loop = _loop(tun, listener, log)
