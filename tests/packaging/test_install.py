@@ -66,6 +66,11 @@ def test_debian_packages(deb: Path, root: Root) -> None:
     assert root.call("command -v wg").returncode != 0
     walk(root, wg="wgtools-wg", wg_quick="wgtools-wg-quick")
     assert root.run("stat -c %a /etc/wireguard") == "700\n"
+    # What it tells to type is there to be typed: only the names of its own.
+    assert "Usage: wgtools-wg SUBCOMMAND" in root.run("wgtools-wg --help")
+    root.run("wgtools-wg-quick up wg7")
+    assert "wgtools-wg-quick down wg7" in root.call("wgtools-wg-quick up wg7").stderr
+    root.run("wgtools-wg-quick down wg7")
     root.run(f"dpkg -i /var/tmp/{compat.name}")
     walk(root)
     assert root.run("dpkg-query -S /usr/bin/wg").startswith("wgtools-compat:")

@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from wgtools.cli import paper
+from wgtools.cli import paper, streams
 from wgtools.errors import WgError
 from wgtools.quick import check, files, hooks, lint
 from wgtools.quick.apply import find_program
@@ -133,7 +133,7 @@ def _finding_rows(path: str, data: bytes, finding: Finding) -> list[Row]:
         caret = " " * (column - 1)
         rows.append([(f" {' ' * len(number)} | ", "blue"), (caret, ""), ("^" * width, style)])
     if finding.hint:
-        rows.append([("   remedy: ", "green"), (finding.hint, "")])
+        rows.append([("   remedy: ", "green"), (streams.spelled(finding.hint), "")])
     return rows
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from wgtools.cli import paper
+from wgtools.cli import paper, streams
 from wgtools.errors import ConfigError, WgError
 from wgtools.quick import drift, engines, files, live
 from wgtools.quick.forecast import forecast
@@ -88,7 +88,13 @@ def _differing(name: str, path: str, found: list[Difference]) -> list[Row]:
         return [[(name, "bold"), (" is up, and as ", "green"), (path, ""), (" says", "green")]]
     rows: list[Row] = [[(name, "bold"), (f" is up, and differs from {path}:", "")]]
     rows += difference_rows(found)
-    return [*rows, [("to bring it to its file: ", "dim"), (f"wg-quick reload {name}", "bold")]]
+    return [
+        *rows,
+        [
+            ("to bring it to its file: ", "dim"),
+            (streams.spelled(f"wg-quick reload {name}"), "bold"),
+        ],
+    ]
 
 
 def difference_rows(found: list[Difference]) -> list[Row]:
@@ -139,7 +145,7 @@ def remark_rows(remarks: list[WgError]) -> list[Row]:
     rows: list[Row] = []
     for each in remarks:
         row: Row = [("[!] ", "yellow"), (_placed(each), "")]
-        rows.append([*row, (f" ({each.hint})", "dim")] if each.hint else row)
+        rows.append([*row, (f" ({streams.spelled(each.hint)})", "dim")] if each.hint else row)
     return rows
 
 

@@ -54,9 +54,7 @@ def _rows(one: Status, now: int) -> list[Row]:
     differences = one.differences or []
     rows += [[("   ", ""), *row] for row in quick_plan.difference_rows(differences[:_MOST])]
     if len(differences) > _MOST:
-        rows.append(
-            [(f"     and {len(differences) - _MOST} more: wg-quick plan {one.name}", "dim")]
-        )
+        rows.append([(f"     and {len(differences) - _MOST} more: {_typed('plan', one)}", "dim")])
     rows += [[("  ", ""), *row] for row in quick_plan.remark_rows(one.remarks)]
     if one.device is not None:
         device = one.device
@@ -85,12 +83,16 @@ def _engine(one: Status) -> str:
     return f"{engine.program or 'a program'} (userspace{pid})"
 
 
+def _typed(verb: str, one: Status) -> str:
+    return streams.spelled(f"wg-quick {verb} {one.name}")
+
+
 def _journal(one: Status) -> tuple[str, str]:
     steps = f"{one.undo_steps} step" + ("" if one.undo_steps == 1 else "s")
     if one.journal == "kept":
         return f"in order: `down' has {steps} to undo", ""
     if one.journal == "left behind":
-        return f"{steps} left behind; to clean up: wg-quick down {one.name}", "bold red"
+        return f"{steps} left behind; to clean up: {_typed('down', one)}", "bold red"
     if one.journal == "unknown":
         return "only root can read it", "dim"
     return "none: it was brought up by another program", "yellow"
@@ -103,7 +105,7 @@ def _drift(one: Status) -> tuple[str, str]:
         return "none: as the file says", "green"
     number = len(one.differences)
     what = f"{number} difference" + ("" if number == 1 else "s")
-    return f"{what}; to bring it to its file: wg-quick reload {one.name}", "yellow"
+    return f"{what}; to bring it to its file: {_typed('reload', one)}", "yellow"
 
 
 def _peer(peer: Peer, now: int) -> Row:

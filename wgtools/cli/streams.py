@@ -23,11 +23,17 @@ __all__ = [
     "out",
     "read_exactly",
     "setting",
+    "spelled",
     "tell",
     "text",
 ]
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+# A command that a message tells a person to type, as `wg-quick down wg0`.
+_COMMAND = (
+    r"(?<![\w./-])(wg-quick(?= (?:up|down|save|strip|plan|reload|check|status)\b)"
+    r"|wg(?= (?:show|showconf|set|setconf|addconf|syncconf|genkey|genpsk|pubkey)\b))"
+)
 
 
 def arguments() -> list[bytes]:
@@ -59,9 +65,22 @@ def tell(message: str) -> None:
 
 def explain(where: str, hint: str) -> None:
     """A further line, for people only: nothing unless stderr is a terminal."""
-    line = ": ".join(part for part in (where, hint) if part)
+    line = ": ".join(part for part in (where, spelled(hint)) if part)
     if line and is_terminal(_STDERR):
         tell(line)
+
+
+def spelled(message: str) -> str:
+    """What it tells to type, under the names by which this was called: a package that lives
+    beside wireguard-tools has wgtools-wg-quick, the zipapp is one file for all verbs.
+    """
+    called = os.path.basename(sys.argv[0])
+    prefix = called.removesuffix("wg-quick") if called.endswith("wg-quick") else ""
+    if not prefix and not called.endswith(".pyz"):
+        return message
+    import re  # only here: the classic names do not come this far
+
+    return re.sub(_COMMAND, lambda found: prefix + found[1] if prefix else called, message)
 
 
 def fault(program: str, error: BaseException) -> str:

@@ -178,7 +178,9 @@ class _Talk:
         streams.tell(line)
 
     def warn(self, error: WgError) -> None:
-        streams.tell(f"[!] {_placed(error)}" + (f" ({error.hint})" if error.hint else ""))
+        streams.tell(
+            f"[!] {_placed(error)}" + (f" ({streams.spelled(error.hint)})" if error.hint else "")
+        )
 
 
 def _placed(error: WgError) -> str:
@@ -190,13 +192,13 @@ def _complain(program: str, error: WgError) -> None:
     """The message, and behind an empty line what may help."""
     streams.tell(f"{program}: {error.message}")
     several = getattr(error, "errors", None)
-    lines = [f"hint: {error.hint}"] if error.hint else []
+    lines = [f"hint: {streams.spelled(error.hint)}"] if error.hint else []
     if several:
         lines = []
         for each in several:
             lines.append(_placed(each))
             if each.hint:
-                lines.append(f"  hint: {each.hint}")
+                lines.append(f"  hint: {streams.spelled(each.hint)}")
     elif isinstance(error, ConfigError) and error.where:
         lines.insert(0, f"at {error.where}")
     if lines:

@@ -57,3 +57,25 @@ def test_setting_of_an_unset_variable_is_empty(monkeypatch: pytest.MonkeyPatch) 
     assert streams.setting(b"WG_COLOR_MODE") == b""
     monkeypatch.setenv("WG_COLOR_MODE", "always")
     assert streams.setting(b"WG_COLOR_MODE") == b"always"
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        ("/usr/bin/wg-quick", "to clean up: wg-quick down wg0 (or wg genkey)"),
+        (
+            "/usr/libexec/wgtools/wgtools-wg-quick",
+            "to clean up: wgtools-wg-quick down wg0 (or wgtools-wg genkey)",
+        ),
+        ("/opt/wgtools.pyz", "to clean up: wgtools.pyz down wg0 (or wgtools.pyz genkey)"),
+    ],
+)
+def test_what_is_to_be_typed_has_the_name_it_was_called_by(
+    called: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [called, "status"])
+    message = "to clean up: wg-quick down wg0 (or wg genkey)"
+    assert streams.spelled(message) == told
+    assert streams.spelled(told) == told  # what has the name already keeps it
+    said = "the wg device, /opt/wg show, that is a setting of wg-quick"
+    assert streams.spelled(said) == said
