@@ -134,7 +134,12 @@ def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:
             _hide_key(error)
             found.errors.append(error)
             wrong = [line for line in document.lines if line.number == error.line]
-            if not wrong or wrong[0].raw.lstrip().startswith(b"["):
+            if wrong:
+                from wgtools.quick.linthints import BOM, remedy  # only for mistakes
+
+                above = [line.raw for line in document.lines if line.number < error.line]
+                error.hint = remedy(error.message, wrong[0].raw, above) or error.hint
+            if not wrong or wrong[0].raw.lstrip().startswith((b"[", BOM)):
                 return None  # without its header the rest would be all mistakes
             document.lines.remove(wrong[0])
         else:

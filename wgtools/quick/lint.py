@@ -21,7 +21,7 @@ from wgtools.conf.quickfile import HOOKS, SPELLED, QuickFile
 from wgtools.errors import ConfigError
 from wgtools.keys import Key
 from wgtools.quick import check, shellwords
-from wgtools.quick.linthints import PLAINLY, SETTINGS, advice_on, similar
+from wgtools.quick.linthints import BOM, NO_BOM, PLAINLY, SETTINGS, advice_on, similar
 from wgtools.quick.lintparts import (
     KEY_LIKE,
     Entry,
@@ -165,7 +165,10 @@ class _Linter:
         name, equals, value = (part.strip() for part in body.partition("="))
         section = next((s for s in reversed(self.sections) if s.line <= line), None)
         header = section.header if section else ""
-        if name.startswith("["):
+        if text.startswith(BOM.decode()):
+            message, code, hint = "the file begins with a byte-order mark", "syntax", NO_BOM
+            name = body.strip()
+        elif name.startswith("["):
             hint = similar(name, ("[Interface]", "[Peer]")) or "sections: [Interface] and [Peer]"
             message, code = f"there is no section `{name}'", "unknown-section"
         elif not equals:
@@ -188,7 +191,8 @@ class _Linter:
         if self.around.world_accessible:
             hint = f"chmod 600 {self.document.name}"
             self._say(WARNING, "world-readable", "everybody on this machine can read it", hint=hint)
-        if not self.interface:
+        marked = any(line.raw.startswith(BOM) for line in self.document.lines[:1])
+        if not self.interface and not marked:
             self._say(WARNING, "no-section", "there is no [Interface] section", hint="add one")
 
     def _repeated_settings(self) -> None:

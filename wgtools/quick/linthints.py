@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Words of quick/lint.py for what is misspelt, or said by wg(8) in fewer.  Pure."""
+"""Words of `check` and `up` for what is misspelt, or said by wg(8) in fewer.  Pure."""
 
 from __future__ import annotations
-
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["PLAINLY", "SETTINGS", "advice_on", "similar"]
+__all__ = ["BOM", "NO_BOM", "PLAINLY", "SETTINGS", "advice_on", "remedy", "similar"]
+
+BOM = b"\xef\xbb\xbf"
+NO_BOM = "save it as UTF-8 without one"
 
 SETTINGS = {
     "[interface]": (
@@ -33,7 +34,30 @@ PLAINLY = {
 }
 
 
+def remedy(message: str, row: bytes, before: Iterable[bytes]) -> str:
+    """What to do about a line that wg(8)'s reader refused; "" if nothing is better known than
+    what is said of it there.  `before` are the lines above it."""
+    for start, (_, advice) in PLAINLY.items():
+        if message.startswith(start):
+            return advice
+    text = row.partition(b"#")[0].decode("utf-8", "replace").strip()
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not message.startswith("Line unrecognized") or row.startswith(BOM):
+        return ""
+    if name.startswith("["):
+        return similar(name, ("[Interface]", "[Peer]"))
+    if not equals or not value:
+        return ""
+    headers = [line.partition(b"#")[0].strip() for line in before]
+    header = next((line for line in reversed(headers) if line.startswith(b"[")), b"")
+    if not header:
+        return "put a line [Interface] above it"
+    return advice_on(name, header.decode("utf-8", "replace").lower())
+
+
 def similar(name: str, choices: Iterable[str]) -> str:
+    import difflib  # only for mistakes: `up` comes here too
+
     lower = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     return f"did you mean {lower[close[0]]}?" if close else ""

@@ -133,3 +133,27 @@ def test_no_key_in_any_message() -> None:
     key = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs="
     for _, message in mistakes(f"PrivateKey = {key}\nAddress = x\nMTU = y"):
         assert key not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        ("[Interface]\nAdress = 10.0.0.1/24", ["did you mean Address?"]),
+        ("[Peer]\nAllowedIps2 = 10.0.0.0/8", ["did you mean AllowedIPs?"]),
+        ("[Interface]\nEndpoint = 192.0.2.1:1", ["Endpoint belongs under [Peer]"]),
+        ("# [Interface]\nAddress = 10.0.0.1", ["put a line [Interface] above it"]),
+        ("[Interface]\n[Peers]\nPublicKey = x", ["did you mean [Peer]?"]),
+        ("[Interface]\nnonsense", ["expected KEY = VALUE"]),
+        ("[Peer]\nEndpoint = 192.0.2.1", ["write HOST:PORT: vpn.example.org:51820"]),
+        ("[Peer]\nAllowedIPs = 10.0.0.300/8", ["write IP/LENGTH: 10.0.0.2/32"]),
+        (
+            "\ufeff[Interface]\nAddress = 10.0.0.1",
+            ["the file begins with a byte-order mark: save it as UTF-8 without one"],
+        ),
+    ],
+)
+def test_every_mistake_says_what_to_do(text: str, hints: list[str]) -> None:
+    config = QuickFile(Document(text.encode(), "wg0.conf"))
+    with pytest.raises(ConfigErrors) as caught:
+        check(config, tables=TABLES, bad_hook=lambda _: False)
+    assert [error.hint for error in caught.value.errors] == hints

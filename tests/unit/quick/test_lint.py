@@ -84,6 +84,13 @@ def test_hooks_may_set_the_private_key() -> None:
     assert found(text + ONE) == []
 
 
+def test_a_byte_order_mark_is_called_one() -> None:
+    first, *_ = lint.lint(("\ufeff" + HEAD + ONE).encode(), "wg0.conf", AROUND)
+    assert (first.severity, first.line) == (ERROR, 1)
+    assert "byte-order mark" in first.message
+    assert found("\ufeff" + HEAD + ONE) == [(ERROR, "syntax", 1, 1)]
+
+
 def test_world_readable() -> None:
     around = Surroundings(is_program=lambda _: True, world_accessible=True)
     assert found(HEAD + ONE, around) == [(WARNING, "world-readable", 0, 0)]
