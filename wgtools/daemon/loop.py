@@ -81,6 +81,7 @@ class Loop:
         self._next_look = self._next_report = self._now.mono
         self._sleep = sleep
         self._stumbles = 0
+        self._lone = False  # a single frame was written last
         self._unsent = 0  # datagrams, or what GSO would have made of them
         self._turns = 0
         self._heard: dict[str, int] = {}  # by source: the last turn that something came in
@@ -146,6 +147,8 @@ class Loop:
                 self._stumble(e)
         # What came in leaves before anything else is looked at: somebody waits for it.
         self._guarded(self._flush)
+        if self._lone:
+            self._guarded(self._take_answer)
         if self._log.is_debug or (deadline is not None and deadline <= self._now.mono):
             self._guarded(self._on_time)
             self._guarded(self._flush)
@@ -258,8 +261,16 @@ class Loop:
         if end > start:
             engine.datagrams_received(room[start:end], size, address, sticky, now)
 
+    def _take_answer(self) -> None:
+        """A host answers a ping, or a handshake of TCP, before it returns from being told: then
+        the answer is there already, and need not wait for another turn."""
+        self._lone = False
+        self._tun_ready(0)
+        self._flush()
+
     def _flush(self) -> None:
         out = self._engine.outgoing()
+        self._lone = len(out.frames) == 1
         udp = self._interface.udp
         if udp is not None:
             udp.send(out.datagrams)

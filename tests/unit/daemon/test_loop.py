@@ -8,7 +8,7 @@ import fcntl
 import os
 import socket
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,14 @@ from wgtools.daemon.log import DEBUG, Log
 from wgtools.daemon.loop import Loop
 from wgtools.daemon.udp import UDPSockets
 from wgtools.engine.device import Engine
-from wgtools.engine.events import Drop, EndpointMoved, HandshakeCompleted, Now, Outgoing
+from wgtools.engine.events import (
+    Buffer,
+    Drop,
+    EndpointMoved,
+    HandshakeCompleted,
+    Now,
+    Outgoing,
+)
 from wgtools.errors import AccessError, EngineError
 from wgtools.keys import Key
 from wgtools.model import Device, DeviceChange, Endpoint, Peer, PeerChange
@@ -270,6 +277,23 @@ def test_one_source_cannot_starve_the_others(bench: Bench) -> None:
     bench.turn()
     assert len(bench.named("frame")) == 64
     assert len(bench.named("datagrams")) == 1
+
+
+def test_what_a_host_answers_at_once_leaves_in_the_same_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ping is answered before the system returns from being told."""
+    write = bench.tun.write
+
+    def answering(frame: Sequence[Buffer]) -> bool:
+        bench.tun.inject(FRAME)
+        return write(frame)
+
+    monkeypatch.setattr(bench.tun, "write", answering)
+    bench.engine.next_out = Outgoing(frames=[[FRAME]])
+    bench.turn()
+    assert bench.tun.written == [FRAME]
+    assert bench.named("frame") == [("frame", FRAME + bytes(16))]
 
 
 def test_large_frames_end_a_share_sooner(bench: Bench) -> None:
