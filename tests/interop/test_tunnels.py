@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -118,11 +119,13 @@ def test_peer_removed_under_load_and_back(pair: Pair, kinds: tuple[str, str]) ->
     tunnel = Tunnel(*pair)
     tunnel.up(kinds)
     assert a.ping(INNER4[1]) == 3
-    b.start("iperf3", "-s", "-B", INNER4[1])
-    wait_for("iperf3", lambda: ":5201" in b.run("ss", "-Hltn"))
     for side in (0, 1):
         host = pair[side]
-        load = a.start("iperf3", "-c", INNER4[1], "-t", "30")
+        port = str(5201 + side)  # a server whose client was killed is busy for a while
+        b.start("iperf3", "-s", "-B", INNER4[1], "-p", port)
+        listening = partial(b.run, "ss", "-Hltn", f"sport = {port}")
+        wait_for("iperf3", listening)
+        load = a.start("iperf3", "-c", INNER4[1], "-t", "30", "-p", port)
         wait_for_load(tunnel)
         host.run(C_WG, "set", "wg0", "peer", tunnel.public[1 - side], "remove")
         assert host.run(C_WG, "show", "wg0", "peers") == ""
