@@ -36,6 +36,8 @@ _FINAL = {
     for name in ("EAI_NONAME", "EAI_FAIL", "EAI_NODATA")
     if hasattr(_socket, name)
 }
+_MISSPELT = "no name server knows that name: is it spelled right?"
+_NO_SERVERS = "no name server answered: is this machine online, and /etc/resolv.conf right?"
 _BAD_SERVICE = "Servname not supported for ai_socktype"
 
 
@@ -111,7 +113,8 @@ class Resolver:
                 return self._ask(wanted)
             except LookupFailed as error:
                 if error.final or retries <= 0:
-                    raise ConfigError(f"{error.message}: `{shown}'") from error
+                    hint = _MISSPELT if error.final else _NO_SERVERS
+                    raise ConfigError(f"{error.message}: `{shown}'", hint=hint) from error
                 seconds = wait / 1_000_000
                 self._say(f"{error.message}: `{shown}'. Trying again in {seconds:.2f} seconds...")
             self._sleep(seconds)

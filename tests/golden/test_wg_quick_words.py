@@ -62,6 +62,23 @@ def test_usage(words: list[str], status: int) -> None:
     assert done.stderr.splitlines()[0] == first
 
 
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["start", "wg0"], "wg-quick: there is no verb `start'"),
+        (["up"], "wg-quick: up takes one name, of an interface or of a file"),
+        (["down", "wg0", "wg1"], "wg-quick: down takes one name, of an interface or of a file"),
+    ],
+)
+def test_below_the_usage_stands_what_was_wrong(words: list[str], last: str) -> None:
+    assert run(*words).stderr.splitlines()[-1] == last
+
+
+def test_a_file_that_is_called_wrongly_is_to_be_renamed(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    assert "hint: rename it to home.conf" in run("strip", "./home", cwd=tmp_path).stderr
+
+
 def test_a_bare_file_name_is_told_apart_from_a_name(tmp_path: Path) -> None:
     (tmp_path / "nosuch9.conf").touch()
     done = run("strip", "nosuch9.conf", cwd=tmp_path)

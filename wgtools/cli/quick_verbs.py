@@ -64,7 +64,7 @@ def reload(
 
 @_app.command()
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Paths, or names.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Paths, or names.")],
     as_json: Annotated[bool, _JSON] = False,
     ignore: Annotated[
         list[str] | None,

@@ -47,7 +47,7 @@ def main() -> int:
     own = bool(words) and words[0] in _OWN_VERBS
     classic, options = _split(words)
     if not own and (len(classic) != 2 or classic[0] not in _VERBS):
-        streams.tell(_usage(program))
+        streams.tell(_usage(program) + _misunderstood(program, words))
         return 1
     try:
         return _own(program, words) if own else _obey(program, classic, options)
@@ -203,6 +203,15 @@ def _complain(program: str, error: WgError) -> None:
         lines.insert(0, f"at {error.where}")
     if lines:
         streams.tell("\n" + "\n".join(lines))
+
+
+def _misunderstood(program: str, words: list[str]) -> str:
+    """What was wrong, below the usage, where the eye is."""
+    if not words:
+        return ""
+    if words[0] not in _VERBS:
+        return f"\n\n{program}: there is no verb `{words[0]}'"
+    return f"\n\n{program}: {words[0]} takes one name, of an interface or of a file"
 
 
 def _usage(program: str) -> str:

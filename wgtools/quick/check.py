@@ -17,6 +17,7 @@ from wgtools.conf import wgconf
 from wgtools.conf.redact import without_keys, without_value
 from wgtools.errors import ConfigError, WgError
 from wgtools.inet import pton
+from wgtools.quick.doubts import doubts
 from wgtools.quick.plan import split_dns
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def check(
     _dns(config, found)
     if found.errors or change is None:
         raise ConfigErrors(sorted(found.errors, key=lambda e: (e.line, e.column)))
-    return Checked(change, addresses, mtu, table, number, bool(config.saves), found.warnings)
+    warnings = found.warnings + doubts(config, change)
+    return Checked(change, addresses, mtu, table, number, bool(config.saves), warnings)
 
 
 def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:

@@ -10,9 +10,11 @@ itself once `/var/run/wireguard/NAME.sock` answers.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 
-from wgtools.errors import WgError
+from wgtools.errors import AccessError, WgError
 from wgtools.quick import interpreter
 from wgtools.quick.apply import NOT_FOUND, CommandFailed, find_program, run
 
@@ -24,6 +26,7 @@ __all__ = [
     "kernel_only",
     "launch",
     "no_kernel",
+    "refused",
     "require",
     "start_userspace",
     "userspace_command",
@@ -33,6 +36,8 @@ __all__ = [
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from wgtools.model import DeviceChange
 
 VARIABLE = "WG_QUICK_USERSPACE_IMPLEMENTATION"
 ENGINE = "WG_QUICK_ENGINE"
@@ -97,6 +102,17 @@ def start_userspace(
         say(NO_KERNEL)
     echo(f"{shown} {name}")
     launch(name, env=env)
+
+
+def refused(error: AccessError, change: DeviceChange) -> AccessError:
+    """What to say when an interface did not take its configuration."""
+    hint = error.hint
+    if error.errno == errno.EADDRINUSE and change.listen_port and not hint:
+        hint = f"another program has UDP port {change.listen_port}; it, or ListenPort, must change"
+        if sys.platform == "linux":
+            hint += f".  Who it is: ss -ulnp sport = :{change.listen_port}"
+    text = f"Unable to modify interface: {error.message}"
+    return AccessError(text, errno=error.errno, hint=hint)
 
 
 def launch(word: str, *, env: Mapping[str, str]) -> None:

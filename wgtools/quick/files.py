@@ -61,9 +61,11 @@ def locate(word: str) -> Target:
         raise WgError(f"`{path}' does not exist", hint=_missing_hint(word))
     stem = os.path.basename(path)
     if path.endswith("/") or not stem.endswith(".conf") or not is_name(stem[: -len(".conf")]):
+        hint = f"a name has 1 to {NAME_MAX} of the characters a-z A-Z 0-9 _ = + . -"
+        if is_name(stem) and not stem.endswith(".conf"):
+            hint = f"rename it to {stem}.conf"
         raise WgError(
-            "The config file must be a valid interface name, followed by .conf",
-            hint=f"a name has 1 to {NAME_MAX} of the characters a-z A-Z 0-9 _ = + . -",
+            "The config file must be a valid interface name, followed by .conf", hint=hint
         )
     name = stem[: -len(".conf")]
     if stat.S_ISDIR(found.st_mode):

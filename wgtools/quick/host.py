@@ -134,9 +134,9 @@ class Host:
         try:
             ipc.set(step.name, step.change)
         except AccessError as error:
-            raise AccessError(
-                f"Unable to modify interface: {error.message}", errno=error.errno, hint=error.hint
-            ) from error
+            from wgtools.quick import engines
+
+            raise engines.refused(error, step.change) from error
 
     @_does(steps.AddAddress)
     def _add_address(self, step: steps.AddAddress) -> None:

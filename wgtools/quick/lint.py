@@ -21,6 +21,7 @@ from wgtools.conf.quickfile import HOOKS, SPELLED, QuickFile
 from wgtools.errors import ConfigError
 from wgtools.keys import Key
 from wgtools.quick import check, shellwords
+from wgtools.quick.doubts import Doubt
 from wgtools.quick.linthints import BOM, NO_BOM, PLAINLY, SETTINGS, advice_on, similar
 from wgtools.quick.lintparts import (
     KEY_LIKE,
@@ -123,7 +124,9 @@ class _Linter:
             self.found += [self._refused(each) for each in error.errors]
         else:
             self.found += [
-                Finding(WARNING, "setting", *self._told(each)) for each in checked.warnings
+                Finding(WARNING, "setting", *self._told(each))
+                for each in checked.warnings
+                if not isinstance(each, Doubt)  # told below, and where
             ]
 
     def _told(self, error: ConfigError) -> tuple[str, int, int, int, str]:

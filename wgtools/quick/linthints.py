@@ -2,6 +2,7 @@
 """Words of `check` and `up` for what is misspelt, or said by wg(8) in fewer.  Pure."""
 
 from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

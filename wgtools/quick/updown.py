@@ -331,4 +331,6 @@ def _refuse_save_config(config: QuickFile) -> None:
 
 
 def _not_wireguard(name: str) -> WgError:
-    return WgError(f"`{name}' is not a WireGuard interface")
+    other = "it is there, but of another kind" if link_index(name) else ""
+    hint = other or "it is not up.  What is, says: wg-quick status"
+    return WgError(f"`{name}' is not a WireGuard interface", hint=hint)

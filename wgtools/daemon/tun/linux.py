@@ -59,12 +59,21 @@ def _ifreq(name: bytes, tail: bytes = b"") -> bytes:
     return struct.pack("16s24s", name, tail)
 
 
+_IN_A_CONTAINER = "in a container, it needs --device /dev/net/tun"
+_NO_DEVICE = {
+    errno.ENOENT: f"load the tun module (modprobe tun); {_IN_A_CONTAINER}",
+    errno.ENODEV: "load the tun module (modprobe tun)",
+    errno.EACCES: "run as root",
+    errno.EPERM: _IN_A_CONTAINER,  # the devices cgroup
+}
+
+
 def create_tun(name: str, *, mtu: int = 1420) -> LinuxTun:
     """A new interface, down, of MTU `mtu`.  `name` may hold one %d.  Raises AccessError."""
     try:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as e:
-        hint = "load the tun module (modprobe tun)" if e.errno == errno.ENOENT else ""
+        hint = _NO_DEVICE.get(e.errno or 0, "")
         raise AccessError(
             f"Cannot open /dev/net/tun: {e.strerror}", errno=e.errno or 0, hint=hint
         ) from e
@@ -92,6 +101,8 @@ def _creation_error(name: str, e: OSError) -> AccessError:
     if number == errno.EINVAL:
         return AccessError(f"Interface {name} is already there and is not a TUN", errno=number)
     hint = "run as root, or with CAP_NET_ADMIN" if number == errno.EPERM else ""
+    if hint and os.geteuid() == 0:
+        hint = "this needs CAP_NET_ADMIN; in a container: --cap-add NET_ADMIN"
     return AccessError(f"Cannot create interface {name}: {e.strerror}", errno=number, hint=hint)
 
 

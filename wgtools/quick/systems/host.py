@@ -216,8 +216,7 @@ class Host:
         try:
             ipc.set(step.name, step.change)
         except AccessError as error:
-            text = f"Unable to modify interface: {error.message}"
-            raise AccessError(text, errno=error.errno, hint=error.hint) from error
+            raise engines.refused(error, step.change) from error
 
     def _start_monitor(self, step: actions.StartMonitor) -> None:
         self._say(_MONITOR)
