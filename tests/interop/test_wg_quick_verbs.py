@@ -330,3 +330,21 @@ def test_plan_needs_no_root_for_what_anyone_may_know(pair: tuple[Host, Host]) ->
         assert "reload needs root" in done.stderr
     finally:
         file_.unlink()
+
+
+def test_who_has_the_port_can_be_found_out(pair: tuple[Host, Host]) -> None:
+    here = Machine(pair[0], file(A, 1, B, allowed="10.9.0.2/32"))
+    pair[0].daemon("ours", "wg9")
+    pair[0].run(OUR_WG, "set", "wg9", "listen-port", "51820")
+    pair[0].ip("link set wg9 up")  # only now it holds the port
+    said = here.quick("up", status=1)
+    assert "hint: another program has UDP port 51820" in said
+    assert "ss -ulnp sport = :51820" in said
+
+
+def test_a_plan_says_which_name_has_no_address(pair: tuple[Host, Host]) -> None:
+    here = Machine(pair[0], file(A, 1, B, allowed="10.9.0.2/32"))
+    text = re.sub("Endpoint = .*", "Endpoint = no.such.invalid:51820", here.file.read_text())
+    here.file.write_text(text)
+    said = here.quick("plan", status=2)
+    assert "[!] `no.such.invalid:51820' has no address just now (" in said

@@ -59,7 +59,9 @@ def forecast(about: Subject) -> Forecast:
 def _steps(about: Subject, eyes: Eyes, remarks: list[WgError]) -> list[Step]:
     name, checked, config = about.name, about.checked, about.config
     known, unknown = live.endpoints(about)
-    remarks += [WgError(f"{each.message.partition(':')[0]}", hint=each.hint) for each in unknown]
+    remarks += [
+        WgError(each.message.removesuffix(live.LEFT_OUT), hint=each.hint) for each in unknown
+    ]
     hosts = {found[0].host: True for found in known.values() if found and "%" not in found[0].host}
     mtu = checked.mtu or plan.choose_mtu(hosts, eyes.path_mtu, eyes.default_mtu)
     networks = tuple(drift.owners(checked.change.peers))

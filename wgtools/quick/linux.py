@@ -29,6 +29,8 @@ _FAMILIES = (_socket.AF_INET, _socket.AF_INET6)
 _CLONED = 0x200  # RTM_F_CLONED: a cached route, not one of the table
 _ANYWHERE = {_socket.AF_INET: bytes(4), _socket.AF_INET6: bytes(16)}
 
+_PRIVILEGE = "this needs CAP_NET_ADMIN; in a container: --cap-add NET_ADMIN"
+
 
 def link_index(name: str) -> int:
     """Index of the link, also by an alternative name; 0 if there is none."""
@@ -162,7 +164,8 @@ class Netlink:
         except (OSError, NetlinkError) as error:
             code = int(getattr(error, "code", 0) or getattr(error, "errno", 0) or 0)
             text = os.strerror(code) if code else str(error)
-            raise AccessError(f"{what}: {text}", errno=code) from error
+            hint = _PRIVILEGE if code in (errno.EPERM, errno.EACCES) else ""
+            raise AccessError(f"{what}: {text}", errno=code, hint=hint) from error
 
     def _index(self, name: str) -> int:
         return _index(name)

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from wgtools.quick.drift import Live, Wanted, Words
     from wgtools.quick.files import Target
 
-__all__ = ["Reading", "Subject", "is_up", "read", "subject"]
+__all__ = ["LEFT_OUT", "Reading", "Subject", "is_up", "read", "subject"]
 
+LEFT_OUT = ": left out of the comparison"
 _LOCAL = 255  # RT_TABLE_LOCAL
 _BOOT, _UNICAST = 3, 1  # RTPROT_BOOT: of no daemon's and not the kernel's; RTN_UNICAST
 _FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
@@ -128,7 +129,7 @@ def endpoints(about: Subject) -> tuple[dict[Key, list[Endpoint]], list[WgError]]
             found[peer.public_key] = lookup_all(peer.endpoint)
             if not found[peer.public_key]:
                 shown = peer.endpoint.text.decode("utf-8", "surrogateescape")
-                text = f"`{shown}' has no address just now: left out of the comparison"
+                text = f"`{shown}' has no address just now{LEFT_OUT}"
                 remarks.append(WgError(text, hint="is there a connection, and DNS?"))
     return found, remarks
 

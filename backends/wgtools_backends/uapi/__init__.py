@@ -12,7 +12,7 @@ from __future__ import annotations
 import _socket
 import os
 import sys
-from errno import EBADF, EINVAL, ENAMETOOLONG, ENODEV, ENOENT, ENXIO, EPROTO
+from errno import EACCES, EBADF, EINVAL, ENAMETOOLONG, ENODEV, ENOENT, ENXIO, EPERM, EPROTO
 from stat import S_ISSOCK
 
 from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
@@ -173,7 +173,10 @@ def _unlink(path: bytes) -> None:
 
 
 def _failure(error: OSError) -> AccessError:
-    return _error(error.errno or 0)
+    failure = _error(error.errno or 0)
+    if failure.errno in (EACCES, EPERM):
+        failure.hint = "the control sockets of daemons are root's: run this as root"
+    return failure
 
 
 def _error(number: int) -> AccessError:
