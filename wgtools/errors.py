@@ -62,6 +62,13 @@ class ConfigError(WgError):
         self.line = line  # counted from 1; 0 means "nowhere in particular"
         self.column = column  # in bytes, counted from 1; 0 means the whole line
 
+    def __str__(self) -> str:
+        """For programs and tracebacks: the place, then the message.  `wg` prints `message`."""
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     @property
     def where(self) -> str:
         """`file:line:column`, as far as known."""

@@ -27,7 +27,11 @@ def test_message_hint_and_exit_code() -> None:
     ],
 )
 def test_where(file: str, line: int, column: int, where: str) -> None:
-    assert ConfigError("x", file=file, line=line, column=column).where == where
+    error = ConfigError("x", file=file, line=line, column=column)
+    assert error.where == where
+    assert error.message == "x"  # all that `wg` prints
+    assert str(error) == (f"{where}: x" if where else "x")
+    assert repr(error) == f"ConfigError('{error}')"
 
 
 def test_missing_interface_is_an_access_error_with_its_number() -> None:

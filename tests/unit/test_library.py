@@ -6,6 +6,7 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from wgtools.testing.memory_backend import MemoryBackend
 
 FIRST = Key.from_base64(b"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=")
 SECOND = Key.from_base64(b"TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=")
+SECRET = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 FILE = """\
 [Interface]
 Address = 10.0.0.1/24
@@ -88,6 +90,34 @@ def test_a_mistake_in_a_file_has_its_place(tmp_path: Path) -> None:
     with pytest.raises(wgtools.ConfigError) as caught:
         wgtools.read(tmp_path / "wg0.conf")
     assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"PrivateKey = {SECRET[:43]}",
+        f"PrivateKey = {SECRET}A",
+        f"PrivateKey {SECRET}",
+        f"PrivatKey = {SECRET}",
+        f"ListenPort = {SECRET}",
+        f"FwMark = {SECRET[:43]}",
+        f"[Peer]\nPresharedKey = {SECRET[:43]}",
+        f"[Peer]\nEndpoint = {SECRET}",
+        f"[Peer]\nAllowedIPs = {SECRET}",
+    ],
+)
+def test_a_mistyped_key_is_in_no_form_of_the_error(tmp_path: Path, line: str) -> None:
+    (tmp_path / "wg0.conf").write_text(f"[Interface]\n{line}\n")
+    with pytest.raises(wgtools.ConfigError) as caught:
+        wgtools.read(tmp_path / "wg0.conf")
+    error: BaseException | None = caught.value
+    shown = "".join(traceback.format_exception(caught.value))
+    while error is not None:  # also what `from None` keeps out of a traceback
+        shown += f"{error} {error!r} {error.args!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
+    secret = [SECRET[at : at + 12] for at in range(len(SECRET) - 12)]
+    assert not [part for part in secret if part in shown]
+    assert str(caught.value).startswith(f"{tmp_path}/wg0.conf:")
 
 
 def test_differences_are_told_peer_by_peer() -> None:

@@ -8,7 +8,11 @@ at shapes, not at meaning: a public key is hidden too, for nobody can tell them 
 
 from __future__ import annotations
 
-__all__ = ["HIDDEN", "without_keys", "without_value"]
+__all__ = ["HIDDEN", "hide_key", "without_keys", "without_value"]
+
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from wgtools.errors import ConfigError
 
 HIDDEN = "(hidden)"
 
@@ -50,6 +54,22 @@ def without_value(line: str) -> str:
     if "key" in name.lower() and value:
         value = HIDDEN
     return without_keys(name + equals + value, _LINE_RUN)
+
+
+def hide_key(error: ConfigError) -> None:
+    """Take what was written out of an error of conf/wgconf.py, if it may be a key.
+
+    A key with one character wrong is still most of a key: not for logs.
+    """
+    problem, quote, value = error.message.partition(": `")
+    if problem.startswith("Key "):
+        error.message = problem
+        error.hint = error.hint or "a key is 44 characters of base64, the last of them ="
+    elif problem.startswith("Line ") and quote:
+        error.message = f"{problem}: `{without_value(value[:-1])}'"
+    else:
+        error.message = without_keys(error.message)
+    error.args = (error.message,)
 
 
 def _is_path(run: str) -> bool:

@@ -34,7 +34,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from wgtools.conf import wgconf
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
-from wgtools.conf.redact import HIDDEN, without_keys
+from wgtools.conf.redact import HIDDEN, hide_key, without_keys
 from wgtools.errors import ConfigError, InvalidKey
 from wgtools.keys import Key
 from wgtools.model import HostPort
@@ -182,7 +182,11 @@ class WgQuickFile(_Section):
     def from_text(cls, text: str, name: str = "") -> WgQuickFile:
         """Raises ConfigError (with its place) or pydantic.ValidationError."""
         quick = QuickFile(Document(text.encode("utf-8", "surrogateescape"), name))
-        change = wgconf.parse(quick.wg_document())
+        try:
+            change = wgconf.parse(quick.wg_document())
+        except ConfigError as error:
+            hide_key(error)
+            raise
         interface: dict[str, Any] = {
             "address": [value.text for value in quick.addresses],
             "dns": [value.text for value in quick.dns],

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wgtools.conf import wgconf
-from wgtools.conf.redact import without_keys, without_value
+from wgtools.conf.redact import hide_key, without_keys
 from wgtools.errors import ConfigError, WgError
 from wgtools.inet import pton
 from wgtools.quick.doubts import doubts
@@ -133,7 +133,7 @@ def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:
                 found.errors.append(error)
             return None
         except ConfigError as error:
-            _hide_key(error)
+            hide_key(error)
             found.errors.append(error)
             wrong = [line for line in document.lines if line.number == error.line]
             if wrong:
@@ -147,18 +147,6 @@ def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:
         else:
             return change if len(found.errors) == before else None
     return None
-
-
-def _hide_key(error: ConfigError) -> None:
-    """A key with one character wrong is still most of a key: not for logs."""
-    problem, quote, value = error.message.partition(": `")
-    if problem.startswith("Key "):
-        error.message = problem
-        error.hint = error.hint or "a key is 44 characters of base64, the last of them ="
-    elif problem.startswith("Line ") and quote:
-        error.message = f"{problem}: `{without_value(value[:-1])}'"
-    else:
-        error.message = without_keys(error.message)
 
 
 def _addresses(config: QuickFile, found: _Findings) -> dict[str, Interface]:
