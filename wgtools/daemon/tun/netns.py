@@ -14,6 +14,7 @@ import errno
 import os
 import socket
 import struct
+import time
 
 __all__ = ["FarEar"]
 
@@ -45,6 +46,7 @@ class FarEar:
     """
 
     def __init__(self) -> None:
+        self._sequence = 0
         self._ask = socket.socket(*_SOCKET)
         self.ear = socket.socket(*_SOCKET)
         try:
@@ -70,31 +72,46 @@ class FarEar:
         except OSError as e:
             if e.errno != errno.EEXIST:
                 raise
-        _, reply = self._request(_RTM_GETNSID, bytes(4) + handle)
-        (number,) = _INT.unpack(_attributes(reply[4:])[_NETNSA_NSID])
-        return int(number)
+        reply = self._request(_RTM_GETNSID, bytes(4) + handle, answer=_RTM_NEWNSID)
+        return _number(_NETNSA_NSID, reply[4:])
 
     def link(self, name: str, namespace: int) -> tuple[int, int, int]:
         """(index, flags, MTU) of a link there.  Raises OSError."""
         words = _attribute(_IFLA_IFNAME, os.fsencode(name) + b"\0")
         words += _attribute(_IFLA_TARGET_NETNSID, _INT.pack(namespace))
-        _, reply = self._request(_RTM_GETLINK, bytes(_IFINFOMSG.size) + words)
+        reply = self._request(_RTM_GETLINK, bytes(_IFINFOMSG.size) + words, answer=_RTM_NEWLINK)
+        if len(reply) < _IFINFOMSG.size:
+            raise _strange()
         _, _, index, flags, _ = _IFINFOMSG.unpack_from(reply)
-        (mtu,) = _INT.unpack(_attributes(reply[_IFINFOMSG.size :])[_IFLA_MTU])
-        return index, flags, mtu
+        return index, flags, _number(_IFLA_MTU, reply[_IFINFOMSG.size :])
 
-    def _request(self, kind: int, body: bytes) -> tuple[int, bytes]:
-        """Raises OSError, also for an answer that is none."""
-        flags = _REQUEST | (_ACK if kind == _RTM_NEWNSID else 0)
-        self._ask.send(_NLMSGHDR.pack(_NLMSGHDR.size + len(body), kind, flags, 0, 0) + body)
-        data = self._ask.recv(65536)
-        length, answer, *_ = _NLMSGHDR.unpack_from(data)
+    def _request(self, kind: int, body: bytes, *, answer: int = _NLMSG_ERROR) -> bytes:
+        """What came with an `answer`, by default the kernel's bare yes.  Raises OSError."""
+        self._sequence = self._sequence + 1 & 0xFFFFFFFF
+        flags = _REQUEST | (_ACK if answer == _NLMSG_ERROR else 0)
+        head = _NLMSGHDR.pack(_NLMSGHDR.size + len(body), kind, flags, self._sequence, 0)
+        self._ask.send(head + body)
+        data = self._reply()
+        length, found, *_ = _NLMSGHDR.unpack_from(data)
         payload = data[_NLMSGHDR.size : length]
-        if answer == _NLMSG_ERROR:
+        if found == _NLMSG_ERROR:
+            if len(payload) < _INT.size:
+                raise _strange()
             (number,) = _INT.unpack_from(payload)
             if number:
                 raise OSError(-number, os.strerror(-number))
-        return answer, payload
+        if found != answer:
+            raise _strange()
+        return payload
+
+    def _reply(self) -> bytes:
+        """The message that answers the last request: an earlier one's may have come late."""
+        deadline = time.monotonic() + _TIMEOUT
+        while time.monotonic() < deadline:
+            data = self._ask.recv(65536)
+            if len(data) >= _NLMSGHDR.size and _NLMSGHDR.unpack_from(data)[3] == self._sequence:
+                return data
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
     def close(self) -> None:
         self._ask.close()
@@ -104,6 +121,18 @@ class FarEar:
 def _attribute(kind: int, value: bytes) -> bytes:
     padded = value.ljust(len(value) + 3 & ~3, b"\0")
     return struct.pack("=HH", 4 + len(value), kind) + padded
+
+
+def _number(kind: int, data: bytes) -> int:
+    """One of the attributes, if it is a number.  Raises OSError."""
+    value = _attributes(data).get(kind, b"")
+    if len(value) != _INT.size:
+        raise _strange()
+    return int(_INT.unpack(value)[0])
+
+
+def _strange() -> OSError:
+    return OSError(errno.EPROTO, os.strerror(errno.EPROTO))
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
