@@ -17,6 +17,7 @@ import sys
 import tempfile
 import zipfile
 
+HELP = ("-h", "--help", "help")
 COMMANDS = ("wg", "wg-quick", "wgtools-engine")
 # Root's, in order of preference; not from the environment, which need not be root's own.
 OF_ROOT = ("/var/cache", "/run", "/root")
@@ -24,7 +25,7 @@ USAGE = """\
 Usage: {0} wg | wg-quick | wgtools-engine [WORDS...]
        {0} up | down | ... | show | set | ...      the verbs of wg-quick, then those of wg
 
-Or call it by a command's name: ln -s {0} /usr/local/bin/wg
+Or call it by a command's name: ln -s {1} /usr/local/bin/wg
 """
 
 
@@ -41,10 +42,13 @@ def main() -> int:
             f"this file is for Python {made_for} on {about['machine']}, and this is Python "
             f"{sys.version_info[0]}.{sys.version_info[1]} on {os.uname().machine}"
         )
-    command, words = chosen(sys.argv, about["quick"])
+    command, words = chosen(sys.argv, about["quick"], about["wg"])
     if not command:
-        sys.stderr.write(USAGE.format(os.path.basename(sys.argv[0])))
-        return 1
+        called = os.path.basename(sys.argv[0])
+        wrong = bool(words) and words[0] not in HELP
+        unknown = f"\n{called}: there is no verb `{words[0]}'\n" if wrong else ""
+        sys.stderr.write(USAGE.format(called, os.path.abspath(sys.argv[0])) + unknown)
+        return 1 if wrong or not words else 0
     place = unpacked(f"{about['version']}-{about['digest'][:16]}-{tag}", tag)
     at = [*(path.endswith("-packages") for path in sys.path), True].index(True)
     sys.path.insert(at, place)
@@ -57,16 +61,16 @@ def main() -> int:
     return int(status or 0)
 
 
-def chosen(argv: list[str], quick: list[str]) -> tuple[str, list[str]]:
+def chosen(argv: list[str], quick: list[str], wg: list[str]) -> tuple[str, list[str]]:
     """(the command, its words); an empty command when none is meant."""
     called, words = os.path.basename(argv[0]), argv[1:]
     if called in COMMANDS:
         return called, words
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in HELP:
         return "", words
     if words[0] in COMMANDS:
         return words[0], words[1:]
-    return ("wg-quick" if words[0] in quick else "wg"), words
+    return ("wg-quick" if words[0] in quick else "wg" if words[0] in wg else ""), words
 
 
 def read(name: str) -> bytes:

@@ -143,6 +143,14 @@ def test_one_file(pyz: Path, root: Root) -> None:
     root.run("cp /var/tmp/wgtools.pyz /usr/local/bin/wgtools.pyz")
     walk(root, wg="wgtools.pyz", wg_quick="wgtools.pyz wg-quick")
     root.run("wgtools.pyz up wg7; wgtools.pyz show wg7; wgtools.pyz down wg7")
+    # It is told to type what is there, and both commands' verbs are known.
+    again = root.call("wgtools.pyz up wg7; wgtools.pyz up wg7")
+    assert "type: wgtools.pyz down wg7" in again.stderr
+    root.run("wgtools.pyz down wg7; wgtools.pyz --version; wgtools.pyz --help")
+    unknown = root.call("wgtools.pyz start wg7")
+    assert unknown.returncode == 1
+    assert unknown.stderr.endswith("wgtools.pyz: there is no verb `start'\n")
+    assert "ln -s /usr/local/bin/wgtools.pyz " in unknown.stderr
     for command in ("wg", "wg-quick", "wgtools-engine"):
         root.run(f"ln -s wgtools.pyz /usr/local/bin/{command}")
     walk(root)
