@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tarfile
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 import wgtools
 
-PACKAGING = Path(__file__).parents[2] / "packaging"
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
 UNITS = PACKAGING / "systemd"
 EXPOSURE = 2.0  # at most
 
@@ -113,3 +115,30 @@ def test_one_version_everywhere() -> None:
     version = wgtools.__version__
     assert f"wgtools ({version}-1)" in (PACKAGING / "debian/changelog").read_text().splitlines()[0]
     assert f"upstream {version}}}" in (PACKAGING / "rpm/wgtools.spec").read_text()
+
+
+def test_packages_hold_what_git_tracks_and_nothing_else(tmp_path: Path) -> None:
+    """Not the configuration with its key that somebody left in the checkout."""
+    checkout, out = tmp_path / "checkout", tmp_path / "out"
+    for name in ("packaging/build", "wgtools/__init__.py"):
+        path = checkout / name
+        path.parent.mkdir(parents=True)
+        shutil.copy(ROOT / name, path)
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", "-C", checkout, *words], check=True)
+    (checkout / "wg0.conf").write_text("[Interface]\nPrivateKey = hush\n")
+    build: list[str | Path] = [checkout / "packaging/build", "source", out]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "packaging/build: left out, as git does not track it: wg0.conf\n"
+    (made,) = out.iterdir()
+    with tarfile.open(made) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"packaging/build", "wgtools/__init__.py"} == {n for n in files if "." in n or "/" in n}
+
+    # Where git will not tell, everything is not what is meant.
+    shutil.rmtree(checkout / ".git")
+    (checkout / ".git").touch()
+    made.unlink()
+    assert subprocess.run(build, capture_output=True, check=False).returncode != 0
+    assert list(out.iterdir()) == []
