@@ -203,7 +203,7 @@ def _confine(options: Options, listener: Listener, log: Log) -> None:
         return
     from wgtools.daemon.confine import confine
 
-    confine(os.path.dirname(listener.path), say=log.debug)
+    confine(os.path.dirname(listener.path), say=log.debug, warn=log.error)
 
 
 def _serve(loop: Loop, log: Log, ready: int) -> None:
