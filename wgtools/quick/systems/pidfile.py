@@ -2,7 +2,10 @@
 """Who monitors an interface: a file with a number in it, locked as long as that lives.
 
 The lock, flock(2), tells whether the number still means something: it goes with its
-process, whatever ends it, and nobody is signalled for having inherited a number.
+process, whatever ends it.  Whoever has the lock writes the number a moment later: until
+then the file may hold that of one who was killed, which somebody else may have by now.
+So a number is believed once the lock has been held for a while, and if ps(1), where it
+answers, shows a monitor; nobody is signalled for having inherited a number.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import signal
 import time
 
 from wgtools.errors import WgError
+from wgtools.quick.apply import CommandFailed, run
 from wgtools.quick.journal import DIRECTORY, namespace
 
 __all__ = ["PidFile"]
@@ -67,16 +71,35 @@ class PidFile:
 
 def _end(handle: int, number: int) -> bool:
     """Whether it ended within our patience."""
+    deadline = time.monotonic() + _PATIENCE
+    told = -1  # who was signalled
     if _lock(handle):
         return True
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int(os.pread(handle, 32, 0)), number)
-    deadline = time.monotonic() + _PATIENCE
-    while not _lock(handle):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_PAUSE)
-    return True
+    while time.monotonic() < deadline:
+        time.sleep(_PAUSE)  # before reading, too: see above
+        if _lock(handle):
+            return True
+        holder = _number(handle)
+        if holder not in (told, 0) and _is_monitor(holder):
+            told = holder
+            with contextlib.suppress(OSError):
+                os.kill(holder, number)
+    return False
+
+
+def _number(handle: int) -> int:
+    """What the file says; 0 if nothing yet, or nothing that makes sense."""
+    text = os.pread(handle, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _is_monitor(number: int) -> bool:
+    """Whether a process looks like one of ours; if the system does not tell, it does."""
+    try:
+        said = run(["ps", "-ww", "-o", "args=", "-p", str(number)], capture=True, quiet=True)
+    except CommandFailed:
+        return True  # no ps(1), or no process, which no signal can harm
+    return b"monitor" in said.split()
 
 
 def _lock(handle: int) -> bool:
