@@ -105,3 +105,15 @@ def test_on_a_terminal_the_same_text_in_colour() -> None:
 def test_no_color_is_honoured() -> None:
     text = on_a_terminal(TERM="xterm-256color", NO_COLOR="1")
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]", text)
+
+
+@pytest.mark.parametrize(
+    "verb", [["check", "wg0.conf"], ["check", "--json", "wg0.conf"], ["status"]]
+)
+def test_what_cannot_be_written_is_told(verb: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [QUICK, *verb], cwd=HERE, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == "wg-quick: writing to standard output: No space left on device\n"
+    assert done.returncode == 1

@@ -8,9 +8,11 @@ and TERM=dumb are rich's business.  rich is loaded when there is a terminal to p
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from wgtools.cli import streams
+from wgtools.errors import WgError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,28 +25,36 @@ Row = list[tuple[str, str]]  # (text, style of rich or "")
 
 
 def plain(row: Row) -> str:
-    return "".join(text for text, _ in row)
+    return streams.tame("".join(text for text, _ in row))
 
 
 def show(rows: Iterable[Row]) -> None:
-    """To stdout; styles only where a person looks."""
+    """To stdout; styles only where a person looks.  Raises WgError."""
     if not streams.is_terminal():
-        streams.out("".join(plain(row) + "\n" for row in rows))
+        _deliver("".join(plain(row) + "\n" for row in rows))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True, emoji=False, markup=False)
-    for row in rows:
-        console.print(Text.assemble(*[(_safe(text), style) for text, style in row]))
+    try:
+        for row in rows:
+            console.print(Text.assemble(*[(_safe(text), style) for text, style in row]))
+        sys.stdout.flush()
+    except OSError as error:
+        raise WgError(f"writing to standard output: {error.strerror}") from error
 
 
 def emit_json(record: dict[str, Any]) -> None:
-    """One object, its version first."""
+    """One object, its version first.  Raises WgError."""
     text = json.dumps({"format_version": FORMAT_VERSION, **record}, indent=2, default=str)
-    streams.out(text + "\n")
+    _deliver(text + "\n")
+
+
+def _deliver(text: str) -> None:
+    streams.deliver(text.encode("utf-8", "surrogateescape"))
 
 
 def _safe(text: str) -> str:
-    """Names with bytes that are not UTF-8 must not stop a terminal."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Names with bytes that are not UTF-8 must not stop a terminal, nor others steer it."""
+    return streams.tame(text).encode("utf-8", "replace").decode("utf-8")

@@ -12,8 +12,11 @@ import os
 import sys
 import time
 
+from wgtools.errors import WgError
+
 __all__ = [
     "arguments",
+    "deliver",
     "err",
     "explain",
     "is_terminal",
@@ -24,6 +27,7 @@ __all__ = [
     "read_exactly",
     "setting",
     "spelled",
+    "tame",
     "tell",
     "text",
 ]
@@ -51,16 +55,33 @@ def out(data: str) -> None:
     _write(_STDOUT, data)
 
 
+def deliver(data: bytes) -> None:
+    """A result of wg-quick's, which is whole or an error.  Raises WgError."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(_STDOUT, rest) :]
+    except OSError as error:
+        raise WgError(f"writing to standard output: {error.strerror}") from error
+
+
 def err(message: str) -> None:
     """A line for a person, to stderr."""
     _write(_STDERR, message + "\n")
 
 
 def tell(message: str) -> None:
-    """The same for what may end in a log: without what looks like a key."""
+    """The same for what may end in a log: without what looks like a key, and tame."""
     from wgtools.conf.redact import without_keys
 
-    err(without_keys(message))
+    err(tame(without_keys(message)))
+
+
+def tame(message: str) -> str:
+    """Without what a terminal would obey: a file must not write on the screen as it likes."""
+    if message.isprintable():
+        return message
+    return message.translate({n: "?" for n in (*range(32), *range(127, 160)) if n not in (9, 10)})
 
 
 def explain(where: str, hint: str) -> None:

@@ -118,7 +118,7 @@ def _act(program: str, verb: str, word: str, options: list[str]) -> int:
         if target.world_accessible:
             streams.tell(f"Warning: `{target.path}' is world accessible")
         if verb == "strip":
-            _write_out(files.load(target).stripped())
+            streams.deliver(files.load(target).stripped())
             return 0
     except PermissionError as error:
         if os.getuid() != 0:
@@ -137,15 +137,6 @@ def _verbs() -> Any:
 def _down_by_journal(program: str, name: str) -> bool:
     found: bool = _verbs().down_by_journal(name, _Talk(program))
     return found
-
-
-def _write_out(data: bytes) -> None:
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(1, rest) :]
-    except OSError as error:
-        raise WgError(f"writing to standard output: {error.strerror}") from error
 
 
 def _elevate(program: str, *words: str) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from wgtools.cli import streams
+from wgtools.cli import paper, streams
+from wgtools.errors import WgError
 
 
 @pytest.fixture
@@ -35,6 +36,31 @@ def test_a_failed_write_is_nobodys_error(capfd: pytest.CaptureFixture[str]) -> N
         os.close(full)
     streams._write(full, "data")  # now a closed descriptor
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_result_that_cannot_be_written_is_an_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(streams, "_STDOUT", full)
+    said = "writing to standard output: No space left on device"
+    with pytest.raises(WgError, match=said):
+        paper.show([[("a", "")]])
+    with pytest.raises(WgError, match=said):
+        paper.emit_json({})
+    os.close(full)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_text_from_a_file_steers_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    wild = "a\x1b]0;title\x07\tb\u009bJ\x7f\nc \u00fc\udcff"
+    tame = "a?]0;title?\tb?J?\nc \u00fc\udcff"
+    assert streams.tame(wild) == tame
+    streams.tell(wild)
+    paper.show([[(wild, "bold")]])
+    shown = "a?]0;title?\tb?J?\nc \u00fc"
+    out, err = capfd.readouterr()
+    assert out[: len(shown)] == err[: len(shown)] == shown
 
 
 def test_out_and_err(capfd: pytest.CaptureFixture[str]) -> None:
