@@ -29,9 +29,6 @@ Network = tuple[bytes, bytes, int]  # b"ipv4" or b"ipv6", address, prefix length
 SIOCSWG = {8: 0xC02069D2, 4: 0xC01869D2}
 SIOCGWG = {8: 0xC02069D3, 4: 0xC01869D3}
 SIOCGIFGMEMB = {8: 0xC028698A, 4: 0xC024698A}
-SIOCIFCREATE2 = 0xC020697C
-SIOCSIFNAME = 0x80206928
-SIOCIFDESTROY = 0x80206979
 INT32_MAX = 2147483647
 
 
@@ -140,8 +137,6 @@ class FreeBSDKernel:
             self._members(argument)
         elif number in (SIOCGWG[self.word], SIOCSWG[self.word]):
             self._wireguard(number, argument)
-        elif number in (SIOCIFCREATE2, SIOCSIFNAME, SIOCIFDESTROY):
-            self._cloner(number, argument)
         else:
             raise refuse(errno.ENOTTY)
         return 0
@@ -160,27 +155,6 @@ class FreeBSDKernel:
                 raise refuse(errno.EINVAL)
             self.memory[address][: len(listed)] = listed
         argument[16:20] = struct.pack("=I", len(listed))
-
-    def _cloner(self, number: int, argument: bytearray) -> None:
-        assert len(argument) == 32
-        name = os.fsdecode(bytes(argument[:16]).partition(b"\0")[0])
-        if number == SIOCIFCREATE2:
-            assert name == "wg"
-            assert not any(argument[16:])
-            unit = next(n for n in range(100) if f"wg{n}" not in self.interfaces)
-            self.interfaces[f"wg{unit}"] = Interface()
-            argument[:16] = f"wg{unit}".encode().ljust(16, b"\0")
-            return
-        if name not in self.interfaces:
-            raise refuse(errno.ENXIO)
-        if number == SIOCIFDESTROY:
-            del self.interfaces[name]
-            return
-        (address,) = struct.unpack_from("=Q" if self.word == 8 else "=I", argument, 16)
-        new = os.fsdecode(bytes(self.memory[address]).partition(b"\0")[0])
-        if new in self.interfaces:
-            raise refuse(errno.EEXIST)
-        self.interfaces[new] = self.interfaces.pop(name)
 
     def _wireguard(self, number: int, argument: bytearray) -> None:
         form = "=16sQQ" if self.word == 8 else "=16sII"

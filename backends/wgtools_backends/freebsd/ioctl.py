@@ -20,7 +20,7 @@ from wgtools_backends.bsd.control import (
     translated,
     zone_of,
 )
-from wgtools_backends.bsd.layout import IN, INOUT, ifreq, number, text
+from wgtools_backends.bsd.layout import INOUT, number
 
 from . import codec, quirks
 
@@ -37,14 +37,10 @@ __all__ = ["Backend"]
 GROUP = b"wg"  # of every interface that the cloner of this name made
 
 # sys/sockio.h
-SIOCSIFNAME = 40
-SIOCIFDESTROY = 121
-SIOCIFCREATE2 = 124
 SIOCSWG = 210
 SIOCGWG = 211
 
 _NAME_AND_DATA = "16sWW"  # struct wg_data_io: name, pointer, size (BSD_IPC 2.1)
-_IFR_DATA = "W"
 
 # Which errnos of a reading say that nothing of that name speaks WireGuard (BSD_IPC 2.2).
 _ABSENT = (ENXIO, ENOTTY, EINVAL)
@@ -52,7 +48,6 @@ _REFUSED = (
     "the kernel refused a value, or the interface is not a WireGuard one; "
     "what stands before that value in the change is in effect"
 )
-_NO_CLONER = "the kernel has no WireGuard yet: `kldload if_wg`"
 
 
 class Backend:
@@ -95,35 +90,6 @@ class Backend:
             if quirks.repair(self._read(name), amended.gone):
                 hint = "the kernel does not let an allowed IP go; replace the whole list"
                 raise AccessError(os.strerror(EOPNOTSUPP), errno=EOPNOTSUPP, hint=hint)
-
-    def create(self, name: str) -> None:
-        """Make a WireGuard interface of that name.  Raises AccessError."""
-        raw = interface_name(name)
-        try:
-            made = text(self._interface_call(INOUT, SIOCIFCREATE2, GROUP)[:16])
-            if made == raw:
-                return
-            new = self._control.allocate(raw + b"\0")
-            pointer = self._control.layout.struct(_IFR_DATA).pack(new.address)
-            try:
-                self._interface_call(IN, SIOCSIFNAME, made, pointer)
-            except OSError:
-                self._interface_call(IN, SIOCIFDESTROY, made)
-                raise
-        except OSError as error:
-            hint = _NO_CLONER if error.errno == EINVAL else ""
-            raise translated(error, hint=hint) from error
-
-    def destroy(self, name: str) -> None:
-        """Remove an interface.  Raises NoSuchInterface, AccessError."""
-        try:
-            self._interface_call(IN, SIOCIFDESTROY, interface_name(name))
-        except OSError as error:
-            raise translated(error) from error
-
-    def _interface_call(self, direction: int, index: int, name: bytes, value: bytes = b"") -> bytes:
-        request = ifreq(name, value)
-        return self._control.call(number(direction, index, len(request)), request)
 
     def _read(self, name: str) -> Device:
         """The device as the kernel has it."""

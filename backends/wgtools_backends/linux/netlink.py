@@ -44,7 +44,6 @@ SOL_NETLINK = 270  # linux/socket.h
 NETLINK_CAP_ACK = 10  # errors echo the header of a request, not all of it
 NETLINK_EXT_ACK = 11  # errors carry the kernel's own explanation
 
-NLMSG_NOOP = 1
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLMSG_OVERRUN = 4
@@ -66,7 +65,6 @@ CTRL_CMD_GETFAMILY = 3
 CTRL_ATTR_FAMILY_ID = 1
 CTRL_ATTR_FAMILY_NAME = 2
 
-RTM_NEWLINK = 16
 RTM_GETLINK = 18
 IFLA_IFNAME = 3
 IFLA_LINKINFO = 18

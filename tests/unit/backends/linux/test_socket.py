@@ -23,7 +23,7 @@ from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, DeviceChange, Endpoint, Peer, PeerChange
 from wgtools.testing.fake_kernel import FakeKernel, FakeSocket, attribute, generic, message
-from wgtools_backends.linux import Backend, netlink
+from wgtools_backends.linux import Backend
 from wgtools_backends.linux.socket import ATTEMPTS
 
 PEERS = [
@@ -310,7 +310,7 @@ def test_messages_that_answer_somebody_else_are_passed_over(rig: Rig) -> None:
         refusal = struct.pack("=i", -EPERM) + bytes(16)
         other_request = message(2, 0, 77, refusal)
         other_port = struct.pack("=IHHII", 36, 2, 0, 2, 99) + refusal
-        noop = message(netlink.NLMSG_NOOP, 0, 2, b"")
+        noop = message(1, 0, 2, b"")  # NLMSG_NOOP
         return other_request + other_port + noop + data
 
     rig.kernel.reads += [None, None, strangers]
