@@ -6,7 +6,8 @@ a real one, tests answer from tables.  Every answer is about the routing table (
 rtable) and the jail that this process runs in, as ifconfig(8) and route(8) started
 from here would see it: `hostfacts.facts(platform)` gives a HostFacts for a
 sys.platform such as `freebsd14`.  A question that cannot be answered gets the empty answer
-(None, 0, an empty tuple), never an exception: no fact is worth failing `up` for.
+(None, 0, an empty tuple), never an exception: no fact is worth failing `up` for, but
+the FIB, as an interface in the wrong one sends where nobody asked for.
 
 Texts: addresses as inet_ntop(3) writes them; networks canonical, `10.0.0.0/24`,
 `::/1`, with a length always and no host bits; names of interfaces as ifconfig(8).
@@ -99,7 +100,8 @@ if TYPE_CHECKING:
             addresses, no multicast and no link-local ones."""
 
         def fib(self) -> int:
-            """The FIB (rtable on OpenBSD) of this process; 0 on macOS."""
+            """The FIB (rtable on OpenBSD) of this process; 0 on macOS.  Raises WgError if
+            the system does not tell."""
 
         def fibs(self) -> int:
             """How many there are (`net.fibs`); 1 where there is no such thing.

@@ -3,7 +3,8 @@
 
 Names, addresses and default gateways come from netifaces, the rest from ifconfig(8),
 netstat(1), route(8) and sysctl(8), whose words `bsdtext.py` reads.  The rule: whatever
-fails, a missing program as well as words that make no sense, is one empty answer.
+fails, a missing program as well as words that make no sense, is one empty answer; but
+for `fib`, where empty is an answer too, and the wrong one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _PATH = "/sbin:/usr/sbin:/bin:/usr/bin:/usr/local/bin"
 _FAMILIES = {4: "inet", 6: "inet6"}
+_OWN_TABLE = {"freebsd": ["sysctl", "-n", "net.my_fibnum"], "openbsd": ["id", "-R"]}
 _OPENBSD_TABLES = 256  # rdomain(4): RT_TABLEID_MAX + 1
 
 # net/route.h: flags of netstat whose routes lead to one neighbour or to ourselves, or (`I`,
@@ -164,11 +166,14 @@ class SystemFacts:
     # -------------------------------------------------------------- the process
 
     def fib(self) -> int:
-        if self._system == "freebsd":
-            return self._number(["sysctl", "-n", "net.my_fibnum"])
-        if self._system == "openbsd":
-            return self._number(["id", "-R"])
-        return 0
+        words = _OWN_TABLE.get(self._system)
+        if words is None:
+            return 0
+        text = (self._run(words) or "").strip()
+        if not (text.isascii() and text.isdigit()):
+            said = " ".join(words)
+            raise WgError("cannot tell which routing table we are in", hint=f"`{said}' fails")
+        return int(text)
 
     def fibs(self) -> int:
         if self._system == "freebsd":

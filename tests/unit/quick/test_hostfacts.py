@@ -14,6 +14,7 @@ from tests.unit.quick.test_bsdtext import (
     ROUTE_FREEBSD,
     ROUTE_OPENBSD,
 )
+from wgtools.errors import WgError
 from wgtools.quick import hostfacts
 from wgtools.quick.facts import Address, Gateway, Interface, Jail, Path
 from wgtools.quick.hostfacts import SystemFacts
@@ -215,15 +216,29 @@ def test_networks_of_openbsd() -> None:
     ("platform", "answers", "fib", "fibs"),
     [
         ("freebsd14", {"sysctl -n net.my_fibnum": "2\n", "sysctl -n net.fibs": "4\n"}, 2, 4),
-        ("freebsd14", {}, 0, 1),
+        ("freebsd14", {"sysctl -n net.my_fibnum": "0\n"}, 0, 1),
         ("openbsd7", {"id -R": "5\n"}, 5, 256),
-        ("openbsd7", {"id -R": "id: unknown option\n"}, 0, 256),
         ("darwin", {"sysctl -n net.fibs": "4\n"}, 0, 1),
     ],
 )
 def test_fib(platform: str, answers: dict[str, str | None], fib: int, fibs: int) -> None:
     host = facts(platform, answers)
     assert (host.fib(), host.fibs()) == (fib, fibs)
+
+
+@pytest.mark.parametrize(
+    ("platform", "answers"),
+    [
+        ("freebsd14", {}),
+        ("freebsd14", {"sysctl -n net.my_fibnum": ""}),
+        ("freebsd14", {"sysctl -n net.my_fibnum": "-1\n"}),
+        ("openbsd7", {"id -R": "id: unknown option\n"}),
+    ],
+)
+def test_fib_that_nobody_tells_is_not_0(platform: str, answers: dict[str, str | None]) -> None:
+    with pytest.raises(WgError, match="which routing table") as caught:
+        facts(platform, answers).fib()
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("vnet", [True, False])
@@ -249,7 +264,7 @@ def test_running() -> None:
 @pytest.mark.parametrize("rubbish", [None, "", "rubbish\n", "a b c d e f\n", "em0: flags=?\n"])
 @pytest.mark.parametrize("platform", ["freebsd14", "openbsd7", "darwin"])
 def test_what_makes_no_sense_is_an_empty_answer(platform: str, rubbish: str | None) -> None:
-    """No fact is worth failing `up` for."""
+    """No fact is worth failing `up` for, but the FIB."""
     host = SystemFacts(platform, run=lambda _words: rubbish, netifaces=lambda: None)
     assert host.interfaces() == ()
     assert host.interface("wg0") is None
@@ -257,7 +272,6 @@ def test_what_makes_no_sense_is_an_empty_answer(platform: str, rubbish: str | No
     assert host.default_gateway(4) is host.default_gateway(6) is None
     assert host.route_to("192.0.2.7") is host.route_to("::1") is None
     assert host.networks("wg0") == ()
-    assert host.fib() == 0
     assert host.fibs() >= 1
     assert host.jail() is None
 

@@ -71,7 +71,7 @@ def foresee(
     watch = words.watch(name, situation, table, mtu=not checked.mtu, dns=follows)
     return [
         words.starting(name, program) if program else words.making(name, real),
-        *words.birth(config, name, real, checked.change, fib=facts.fib()),
+        *words.birth(config, name, real, checked.change, fib=reading.fib_for(words, facts)),
         *words.addresses(checked.addresses, real, mtu=mtu, now=now),
         *words.connections(table, situation, told, watch),
         *words.hooks(config, "postup", name, real),

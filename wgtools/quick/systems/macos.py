@@ -33,6 +33,7 @@ class Service(Value):
 
 class MacOS(System):
     title = "macOS"
+    directories = ("/etc/wireguard", "/usr/local/etc/wireguard")
     kernel = False
     knows_real = True
     engine_word = "utun"

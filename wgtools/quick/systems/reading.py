@@ -9,13 +9,14 @@ from __future__ import annotations
 from wgtools.quick import plan
 from wgtools.quick.systems.system import Situation, family_of
 
-__all__ = ["first_addresses", "mtu_for", "situation", "table_of"]
+__all__ = ["fib_for", "first_addresses", "mtu_for", "situation", "table_of"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from wgtools.quick.facts import HostFacts
+    from wgtools.quick.systems.system import System
 
 
 def mtu_for(facts: HostFacts, endpoints: Iterable[str], real: str) -> int:
@@ -72,6 +73,11 @@ def situation(
         locals=first_addresses(addresses or {}),
         uplinks=uplinks,
     )
+
+
+def fib_for(words: System, facts: HostFacts) -> int:
+    """That of this process, where the interface is to be in it.  Raises WgError."""
+    return facts.fib() if words.housed else 0
 
 
 def first_addresses(addresses: Mapping[str, object]) -> dict[int, str]:

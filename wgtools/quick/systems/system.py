@@ -65,6 +65,7 @@ class System:
     """FreeBSD's words are here where they are everybody's."""
 
     title = ""
+    directories: tuple[str, ...] = ("/etc/wireguard",)
     kernel = True  # whether its kernel may have WireGuard
     engine_word = ""  # what an engine is told where it cannot be told the name
     knows_real = False  # whether `%I` in a hook is the configuration's name
@@ -72,6 +73,7 @@ class System:
     dns_first = False  # whether `down` takes DNS back before the interface
     dns_last = False  # whether `up` sets it behind the routes
     table_hint = ""
+    housed = False  # whether the interface is put into the FIB of who makes it
     mtu_always = True  # whether the MTU is set even where it is that already
 
     # Single commands

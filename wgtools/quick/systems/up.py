@@ -104,9 +104,10 @@ def _go_up(
     talk: Talk,
 ) -> None:
     words, facts = host.system, host.facts
+    fib = reading.fib_for(words, facts)
     real = _make(transaction, host, name, talk)
     host.know(real)
-    transaction.apply(words.birth(config, name, real, checked.change, fib=facts.fib()))
+    transaction.apply(words.birth(config, name, real, checked.change, fib=fib))
     device = ipc.get(real)  # as the PreUp hooks and the configuration left it
     endpoints = [peer.endpoint.host for peer in device.peers if peer.endpoint]
     mtu = checked.mtu or reading.mtu_for(facts, endpoints, real)
