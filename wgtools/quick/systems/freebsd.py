@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 class FreeBSD(System):
     title = "FreeBSD"
     housed = True
-    directories = ("/etc/wireguard", "/usr/local/etc/wireguard")
     table_hint = "write auto, main, off, or the number of a FIB (net.fibs says how many there are)"
 
     def making(self, name: str, real: str) -> MakeLink:

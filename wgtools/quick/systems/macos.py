@@ -33,7 +33,6 @@ class Service(Value):
 
 class MacOS(System):
     title = "macOS"
-    directories = ("/etc/wireguard", "/usr/local/etc/wireguard")
     kernel = False
     knows_real = True
     engine_word = "utun"

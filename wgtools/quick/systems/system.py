@@ -65,7 +65,6 @@ class System:
     """FreeBSD's words are here where they are everybody's."""
 
     title = ""
-    directories: tuple[str, ...] = ("/etc/wireguard",)
     kernel = True  # whether its kernel may have WireGuard
     engine_word = ""  # what an engine is told where it cannot be told the name
     knows_real = False  # whether `%I` in a hook is the configuration's name
