@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The numbers of WireGuard, first those of the specification, then those of its implementations.
 
-Times in seconds, sizes in bytes.  Nothing is computed at run time from anything else here.
+Times in seconds, sizes in bytes.  A number that follows from others is written as that sum;
+all of them are settled when this is imported, and none depends on the machine.  What each
+of them does is held to the figure itself, not to its name, in tests/unit/engine.
 """
 
 from __future__ import annotations
@@ -40,17 +42,21 @@ INITIATIONS_PER_SECOND = 50  # from one peer; more often is a flood
 STAGED_PACKETS = 128  # per peer while a handshake is under way; the newest are kept
 WINDOW_BITS = 8192  # replay bitmap; RFC 6479 keeps one word of it in reserve
 
-# --- our own ---
+# --- our own: each bounds what others can make us spend ---
 
+# Sixteen super-packets of 64 KiB: more of a stream than TCP sends before its first answer.
 STAGED_BYTES = 1 << 20  # per peer: super-packets count by their bytes
-STAGED_BYTES_ALL = 64 << 20  # over all peers of a device
-OUTGOING_BYTES = 32 << 20  # waiting in `outgoing()`; more is dropped and counted
-OUTGOING_EVENTS = 1024  # the same for events; the log does not need more
+STAGED_BYTES_ALL = 64 << 20  # 64 such peers at once; 10,000 of them must not be 10 GB
+# Far over the one turn of the loop that a shell lets pass; more is dropped and counted.
+OUTGOING_BYTES = 32 << 20  # waiting in `outgoing()`
+OUTGOING_EVENTS = 1024  # the same for events: one for each of 1,000 peers; a log needs no more
 HANDSHAKES_PER_SECOND = 200  # taken up without asking for cookies: a quarter of one core
 LIMIT_PER_SECOND = 20  # handshakes of one source: a /32 or /64 (as wireguard-go, ratelimiter)
-LIMIT_BURST = 5
+LIMIT_BURST = 5  # the same
+# A true cookie comes first or soon after; eight AEADs are less than the answer they wait for.
 COOKIE_TRIES = 8  # wrong cookie replies to one message of ours before no more are looked at
-LIMIT_SOURCES = 16384  # remembered at once
+LIMIT_SOURCES = 16384  # remembered at once: some 2 MB, 80 times what we take up in a second
 DATAGRAMS_PER_SEND = 64  # UDP_MAX_SEGMENTS of udp(7)
 BYTES_PER_SEND = 65000  # below the 65,507 that fit in one IPv4 datagram
+# As many busy hosts as a /20 holds, in under 1 MB; a scan of more costs the lookups it saved.
 FLOWS = 4096  # destinations remembered in front of the allowed-IP lookup

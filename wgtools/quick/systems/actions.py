@@ -182,7 +182,7 @@ class Unpin(Step):
 
 
 class StartMonitor(Step):
-    """The process that follows what changes while the interface is up (quick/monitor.py).
+    """The process that follows what changes while the interface is up (systems/monitor.py).
 
     `families` are those whose endpoints are pinned, as `46`; `mtu` is `auto` if it is to
     follow; `servers` and `domains` are parted by blanks, and empty if DNS stays as it is.
