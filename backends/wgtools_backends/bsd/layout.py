@@ -20,21 +20,16 @@ __all__ = [
     "NATIVE",
     "OUT",
     "Layout",
-    "ifreq",
     "number",
-    "text",
 ]
 
 IFNAMSIZ = 16  # net/if.h, the NUL included
-IFREQ_SIZE = 32  # of FreeBSD and OpenBSD; NetBSD has 144
 
 OUT = 0x40000000  # sys/ioccom.h: the kernel writes the argument
 IN = 0x80000000
 INOUT = IN | OUT
 _SIZE_MASK = 0x1FFF
 _GROUP = ord("i")  # of every call on an interface
-
-_NAME = Struct("16s")
 
 
 def number(direction: int, index: int, size: int) -> int:
@@ -77,13 +72,3 @@ ILP32 = Layout(word=4, align8=8)  # armv7
 I386 = Layout(word=4, align8=4)
 _OF_32_BITS = ILP32 if calcsize("@BQ") == 16 else I386
 NATIVE = LP64 if calcsize("P") == 8 else _OF_32_BITS
-
-
-def ifreq(name: bytes, value: bytes = b"", *, size: int = IFREQ_SIZE) -> bytes:
-    """A struct ifreq: an interface's name, and what its union holds."""
-    return (_NAME.pack(name) + value).ljust(size, b"\0")
-
-
-def text(field: bytes) -> bytes:
-    """A string in a field of fixed size: up to its NUL."""
-    return field.partition(b"\0")[0]
