@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from wgtools import ipc
-from wgtools.errors import NoSuchInterface, WgError
+from wgtools.errors import AccessError, NoSuchInterface, WgError
 from wgtools.resolve import Resolver, resolve
 
 if TYPE_CHECKING:
@@ -67,7 +67,11 @@ def device(name: str) -> Device:
 
     Raises NoSuchInterface, AccessError (its `hint` names the privilege that is missing).
     """
-    return ipc.get(name)
+    try:
+        return ipc.get(name)
+    except AccessError as error:
+        _put_name(name, error)
+        raise
 
 
 def change(name: str, wanted: DeviceChange) -> None:
@@ -83,7 +87,11 @@ def change(name: str, wanted: DeviceChange) -> None:
     it has no address, NoSuchInterface, AccessError.
     """
     resolve(wanted, Resolver(lambda _: None))
-    ipc.set(name, wanted)
+    try:
+        ipc.set(name, wanted)
+    except AccessError as error:
+        _put_name(name, error)
+        raise
 
 
 def read(path: str | os.PathLike[str]) -> WgQuickFile:
@@ -124,15 +132,21 @@ def watch(
     It looks every so many `seconds`: an interface tells nobody by itself.  Raises AccessError
     and, at first, NoSuchInterface.
     """
-    before = ipc.get(name)
+    before = device(name)
     while True:
         sleep(seconds)
         try:
-            after = ipc.get(name)
+            after = device(name)
         except NoSuchInterface:
             return
         yield from differences(before, after)
         before = after
+
+
+def _put_name(name: str, error: AccessError) -> None:
+    """The interface before the system's text, which alone is what `wg` prints."""
+    error.message = f"`{name}': {error.message}"
+    error.args = (error.message,)
 
 
 def differences(before: Device, after: Device) -> Iterator[Event]:

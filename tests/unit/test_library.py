@@ -7,6 +7,8 @@ import doctest
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
+from errno import ENODEV
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,24 @@ def test_an_endpoint_is_looked_up_before_it_is_set(backend: MemoryBackend) -> No
     wanted = PeerChange(FIRST, endpoint=HostPort.parse(b"192.0.2.1:51820"))
     wgtools.change("wg0", DeviceChange(peers=[wanted]))
     assert wgtools.device("wg0").peers[0].endpoint == Endpoint("192.0.2.1", 51820)
+
+
+def test_an_interface_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise NoSuchInterface("No such device", errno=ENODEV)
+
+    monkeypatch.setattr(ipc, "get", missing)
+    monkeypatch.setattr(ipc, "set", missing)
+    calls: list[Callable[[], object]] = [
+        lambda: wgtools.device("wg7"),
+        lambda: wgtools.change("wg7", DeviceChange()),
+        lambda: next(wgtools.watch("wg7")),
+    ]
+    for call in calls:
+        with pytest.raises(NoSuchInterface) as caught:
+            call()
+        assert str(caught.value) == caught.value.message == "`wg7': No such device"
+        assert caught.value.errno == ENODEV
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

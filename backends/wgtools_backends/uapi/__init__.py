@@ -60,7 +60,10 @@ class Backend:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _failure(error) from error
+            failure = _failure(error)
+            if failure.errno == EACCES:
+                failure.hint = f"{_text(self._directory)} is closed to this user: run this as root"
+            raise failure from error
         return [
             _text(entry[: -len(_SUFFIX)])
             for entry in entries
