@@ -64,6 +64,12 @@ def test_peers_by_latest_handshake_ties_as_they_came() -> None:
     assert shown == [peers[n].public_key.base64() for n in (3, 2, 4, 1, 5, 0, 6)]
 
 
+def test_a24_a_handshake_on_the_second_is_shown() -> None:
+    never, then = Peer(KEY), Peer(KEY, handshake_sec=999_999_995, handshake_nsec=0)
+    assert "latest handshake: 5 seconds ago\n" in pretty(Device("wg0", peers=[then]))
+    assert "latest handshake" not in pretty(Device("wg0", peers=[never]))
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

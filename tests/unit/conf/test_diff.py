@@ -42,7 +42,7 @@ def test_removals_come_first_highest_key_first() -> None:
     ]
 
 
-def test_only_what_the_file_lacks_and_the_device_has_is_cleared() -> None:
+def test_a25_only_what_the_file_lacks_and_the_device_has_is_cleared() -> None:
     running = Device("wg0", peers=[Peer(A, preshared_key=B, keepalive=5), Peer(B)])
     wanted = DeviceChange(peers=[PeerChange(A), PeerChange(B), PeerChange(C)])
     change = difference(wanted, running)

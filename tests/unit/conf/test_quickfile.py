@@ -78,7 +78,7 @@ def test_last_single_value_wins_and_an_empty_one_is_none() -> None:
     assert interface("Table = 7\nTable=").table is None
 
 
-def test_hooks_keep_their_hash_and_inner_blanks() -> None:
+def test_a27_hooks_keep_their_hash_and_inner_blanks() -> None:
     config = interface("PostUp =  echo 'a # b'  x # tail \t\nPostUp=\npostup")
     assert texts(config.hooks["postup"]) == ["echo 'a # b'  x # tail", "", "postup"]
 

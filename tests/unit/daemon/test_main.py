@@ -52,7 +52,7 @@ def test_usage_errors_come_with_the_usage(words: list[str]) -> None:
     assert "INTERFACE-NAME" in caught.value.hint
 
 
-def test_name_of_15_bytes_is_the_longest() -> None:
+def test_a26_name_of_15_bytes_is_the_longest() -> None:
     assert parse(["a" * 15], {}).name == "a" * 15
     for name in ("a" * 16, "ä" * 8):
         with pytest.raises(UsageError, match="15 bytes"):

@@ -241,7 +241,9 @@ def test_split_dns() -> None:
         ({}, 0, 1420),
     ],
 )
-def test_mtu(paths: dict[str, int], default: int, mtu: int) -> None:
+def test_a28_the_mtu_is_that_of_the_narrowest_path(
+    paths: dict[str, int], default: int, mtu: int
+) -> None:
     assert plan.choose_mtu(paths, paths.__getitem__, lambda: default) == mtu
 
 

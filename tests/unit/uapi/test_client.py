@@ -197,15 +197,22 @@ def test_numbers_too_large_for_64_bits_saturate() -> None:
     assert of_peer(b"tx_bytes=" + b"0" * 5000).device.peers[0].tx_bytes == 0
 
 
-def test_keys_out_of_place_and_unknown_keys_are_passed_over_unread() -> None:
+def test_a31_keys_out_of_place_and_unknown_keys_are_passed_over_unread() -> None:
     reply = got(
-        b"allowed_ip=junk\nfuture=1\npublic_key="
+        b"allowed_ip=junk\nfuture=1\nnewer=a=b==\npublic_key="
         + A.hex().encode()
         + b"\nlisten_port=junk\nprotocol_version=junk\n"
         + OK
     )
     assert reply.status == 0
     assert reply.device == Device("wg0", peers=[Peer(A)])
+
+
+def test_a24_a_handshake_on_the_second_is_one() -> None:
+    # Implementations leave the nanoseconds out when there are none, or say that they are 0.
+    for rest in (b"", b"\nlast_handshake_time_nsec=0"):
+        (peer,) = of_peer(b"last_handshake_time_sec=5" + rest).device.peers
+        assert (peer.handshake_sec, peer.handshake_nsec) == (5, 0)
 
 
 def test_repeated_keys() -> None:

@@ -101,6 +101,7 @@ def test_hex_of_either_case_is_taken() -> None:
         pytest.param(f"{PEER}listen_port=1\n", id="device key after a peer"),
         pytest.param("allowed_ip=10.0.0.0/8\n", id="peer key before a peer"),
         pytest.param("=\n", id="empty key"),
+        pytest.param("listen_port=1=2\n", id="value with an equals sign"),
         pytest.param("private_key=\n", id="empty key material"),
         pytest.param(f"private_key={K1}0\n", id="key too long"),
         pytest.param(f"private_key={'zz' * 32}\n", id="key not hex"),
@@ -140,7 +141,7 @@ def test_hex_of_either_case_is_taken() -> None:
         pytest.param(f"{PEER}allowed_ip=+10.0.0.0/8\n", id="plus"),
     ],
 )
-def test_refused_as_invalid(body: str) -> None:
+def test_a31_refused_as_invalid(body: str) -> None:
     assert refusal_of(body) == EINVAL
 
 

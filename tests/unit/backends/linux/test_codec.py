@@ -125,7 +125,7 @@ def peer_parts(payloads: list[bytes]) -> list[dict[int, bytes]]:
         ({"replace_allowed_ips": True, "update_only": True, "remove": True}, 7, 5),
     ],
 )
-def test_flags_that_every_part_of_a_peer_repeats(
+def test_a29_flags_that_every_part_of_a_peer_repeats(
     settings: dict[str, bool], first: int | None, later: int | None
 ) -> None:
     parts = peer_parts(encode(one_peer(keepalive=1, allowed_ips=run(400), **settings)))
@@ -135,7 +135,7 @@ def test_flags_that_every_part_of_a_peer_repeats(
     assert sum(len(attributes(part[9])) for part in parts) == 400
 
 
-def test_no_message_is_over_the_limit_and_only_the_first_has_device_settings() -> None:
+def test_a29_no_message_is_over_the_limit_and_only_the_first_has_device_settings() -> None:
     peers = [
         PeerChange(
             Key(bytes([i]) * 32),

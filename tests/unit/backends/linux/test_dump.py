@@ -226,7 +226,7 @@ def test_several_nests_of_allowed_ips_add_up() -> None:
     assert only_peer(nests).allowed_ips == [V4, V6]
 
 
-def test_a_peer_goes_on_in_the_next_message_and_its_settings_are_the_firsts() -> None:
+def test_a30_a_peer_goes_on_in_the_next_message_and_its_settings_are_the_firsts() -> None:
     device = decode(
         peers(peer(attribute(5, b"\x19\0"), attribute(9, networks([V4])))),
         attribute(2, b"asked\0") + peers(peer(attribute(9, networks([V6]))), peer()),

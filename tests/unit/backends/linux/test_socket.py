@@ -161,7 +161,7 @@ def test_a_scope_that_is_nothing_is_refused(rig: Rig) -> None:
     assert rig.shelf.changes == []
 
 
-def test_a_name_that_cannot_be_is_not_asked_for(rig: Rig) -> None:
+def test_a26_a_name_that_cannot_be_is_not_asked_for(rig: Rig) -> None:
     for call in (lambda: rig.wg.get("x" * 16), lambda: rig.wg.set("x" * 16, DeviceChange())):
         error = rig.fails(call)
         assert (error.message, error.errno) == ("File name too long", ENAMETOOLONG)
