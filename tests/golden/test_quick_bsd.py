@@ -139,6 +139,50 @@ def test_freebsd_a_failure_half_way_undoes_all(play: Play) -> None:
     clean(up)
 
 
+@pytest.mark.parametrize("system", ["freebsd", "openbsd", "darwin"])
+@pytest.mark.parametrize("half", ["-inet 128.0.0.0/1", "-inet6 8000::/1"])
+def test_a_half_that_route_only_says_it_added_undoes_all(
+    play: Play, system: str, half: str
+) -> None:
+    """As route(8) of macOS does; without it, half of a full tunnel's traffic would leak."""
+    conf = [line for line in FULL if "DNS" not in line]
+    (up,) = play(system, conf, ["run", "up", "wg0"], state={"hollow": [f"add {half}"]})
+    assert up["status"] == 1
+    said = f"wg-quick: the route to {half.split()[1]} is not there, though it was added"
+    assert said in up["err"]
+    clean(up)
+
+
+def test_macos_a_half_that_another_tunnel_has_undoes_all(play: Play) -> None:
+    """Of IPv4 nothing at all leads into ours."""
+    conf = [*FULL[:2], "Address = 10.0.0.2/24", *FULL[4:8], "AllowedIPs = 0.0.0.0/0"]
+    (up,) = play("darwin", conf, ["run", "up", "wg0"], state={"hollow": ["add -inet 0", "/1 -int"]})
+    assert up["status"] == 1
+    assert "the route to 0.0.0.0/1 is not there" in "".join(up["err"])
+    clean(up)
+
+
+def test_macos_halves_are_believed_of_route_where_netstat_tells_nothing(play: Play) -> None:
+    (up,) = play(
+        "darwin",
+        [line for line in FULL if "DNS" not in line],
+        ["run", "up", "wg0"],
+        state={"fail": {"netstat -nr -W": 1}},
+    )
+    assert up["status"] == 0, up["err"]
+    assert "128.0.0.0/1 utun0" in up["routes"]
+
+
+def test_freebsd_in_a_fib_that_sysctl_does_not_tell_nothing_is_made(play: Play) -> None:
+    (up,) = play(
+        "freebsd", FULL, ["run", "up", "wg0"], state={"fail": {"sysctl -n net.my_fibnum": 1}}
+    )
+    assert up["status"] == 1
+    assert "wg-quick: cannot tell which routing table we are in" in up["err"]
+    assert up["log"] == []
+    clean(up)
+
+
 def test_freebsd_a_clean_up_does_not_stop_at_its_first_failure(play: Play) -> None:
     fails = {"add -inet 128.0.0.0/1": 7, "resolvconf -d": 9}
     (up,) = play("freebsd", FULL, ["run", "up", "wg0"], state={"fail": fails})

@@ -257,6 +257,15 @@ def told(state: Json, key: str) -> int:
     return 0 if key in state["told"] else 1
 
 
+def ps(state: Json, words: list[str]) -> int:
+    if "args=" not in words:
+        return told(state, "jid")
+    with contextlib.suppress(OSError), open(f"/proc/{words[-1]}/cmdline", "rb") as line:
+        print(line.read().replace(b"\0", b" ").decode())
+        return 0
+    return 1
+
+
 # ------------------------------------------------------------------ an engine
 
 
@@ -306,7 +315,7 @@ PROGRAMS: dict[str, Any] = {
     "wgtools-engine": engine,
     "sysctl": lambda state, words: told(state, words[-1]),
     "id": lambda state, words: told(state, "rtable"),
-    "ps": lambda state, words: told(state, "jid"),
+    "ps": ps,
     "pgrep": lambda state, words: 0 if words[-1] in state["running"] else 1,
 }
 
@@ -324,6 +333,8 @@ def main() -> int:
         for pattern, code in state["fail"].items():
             if pattern in line:
                 return die(f"{name}: told to fail", code)
+        if any(pattern in line for pattern in state["hollow"]):
+            return 0  # says so, and has done nothing
         status: int = PROGRAMS[name](state, words)
         return status
 

@@ -43,6 +43,7 @@ STATE: Json = {
     "running": [],
     "told": {"jid": "0", "rtable": "0", "net.my_fibnum": "0", "net.fibs": "4"},
     "fail": {},
+    "hollow": [],
 }
 PLATFORMS = {"freebsd": "freebsd14", "openbsd": "openbsd7", "darwin": "darwin"}
 PROGRAMS = ("ifconfig", "route", "netstat", "networksetup", "resolvconf", "wgtools-engine")

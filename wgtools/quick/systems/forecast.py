@@ -73,7 +73,8 @@ def foresee(
         words.starting(name, program) if program else words.making(name, real),
         *words.birth(config, name, real, checked.change, fib=reading.fib_for(words, facts)),
         *words.addresses(checked.addresses, real, mtu=mtu, now=now),
-        *words.connections(table, situation, told, watch),
+        *words.connections(table, situation, told),
+        *([watch] if watch else []),
         *words.hooks(config, "postup", name, real),
     ]
 

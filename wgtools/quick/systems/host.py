@@ -71,7 +71,7 @@ class Host:
             actions.Pin: self._pin,
             actions.Unpin: self._command,
             actions.StartMonitor: self._start_monitor,
-            actions.StopMonitor: lambda step: PidFile(step.name).stop(),
+            actions.StopMonitor: self._stop_monitor,
             WgPart: self._configure,
             steps.RunHook: lambda step: hooks.run_hook(step.text, step.kind, self._env),
             steps.Save: lambda _: self._save(),
@@ -223,6 +223,18 @@ class Host:
         argv = interpreter.module("wgtools.cli.wg_quick", "wg-quick")
         words = [*argv, "monitor", step.name]
         self._monitor = start(words, name="wg-quick monitor", env=self._env)
+
+    def _stop_monitor(self, step: actions.StopMonitor) -> None:
+        if self._monitor is not None:  # just started, and perhaps not in its file yet
+            from subprocess import TimeoutExpired
+
+            self._monitor.terminate()
+            try:
+                self._monitor.wait(_PATIENCE)
+            except TimeoutExpired:
+                self._monitor.kill()
+                self._monitor.wait()
+        PidFile(step.name).stop()
 
     def stay(self) -> None:
         """Wait for the monitor when launchd(8) started us: a job that ends has no process."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from wgtools.quick import plan
 from wgtools.quick.systems.system import Situation, family_of
 
-__all__ = ["fib_for", "first_addresses", "mtu_for", "situation", "table_of"]
+__all__ = ["fib_for", "first_addresses", "missing", "mtu_for", "situation", "table_of"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
     from wgtools.quick.facts import HostFacts
     from wgtools.quick.systems.system import System
+
+# Somewhere in each half, where hardly anybody has a narrower route; RFC 7335, RFC 6666.
+_WITHIN = {
+    "0.0.0.0/0": "64.0.0.1",
+    "0.0.0.0/1": "64.0.0.1",
+    "128.0.0.0/1": "192.0.0.8",
+    "::/0": "8000::1",
+    "::/1": "100::1",
+    "8000::/1": "8000::1",
+}
 
 
 def mtu_for(facts: HostFacts, endpoints: Iterable[str], real: str) -> int:
@@ -78,6 +88,19 @@ def situation(
 def fib_for(words: System, facts: HostFacts) -> int:
     """That of this process, where the interface is to be in it.  Raises WgError."""
     return facts.fib() if words.housed else 0
+
+
+def missing(facts: HostFacts, real: str, networks: Iterable[str]) -> list[str]:
+    """Those of `networks`, all of them halves or defaults, that do not lead into `real`.
+
+    What netstat(1) does not show, perhaps as it says it in words that we do not know,
+    route(8) is asked about, by an address of each.
+    """
+    wanted = list(networks)
+    there = facts.networks(real) if wanted else ()
+    absent = [network for network in wanted if not plan.covered(network, there)]
+    paths = {network: facts.route_to(_WITHIN[network]) for network in absent}
+    return [n for n, path in paths.items() if path is None or path.interface != real]
 
 
 def first_addresses(addresses: Mapping[str, object]) -> dict[int, str]:

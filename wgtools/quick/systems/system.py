@@ -122,13 +122,10 @@ class System:
             steps.append(Command(("ifconfig", real, "mtu", str(mtu))))
         return [*steps, Command(("ifconfig", real, "up"))]
 
-    def connections(
-        self, table: str, situation: Situation, dns: Sequence[Step], watch: StartMonitor | None
-    ) -> list[Step]:
-        """DNS, routes, pins, the monitor."""
+    def connections(self, table: str, situation: Situation, dns: Sequence[Step]) -> list[Step]:
+        """DNS, routes, pins."""
         ways: list[Step] = [*self.routes(table, situation), *self.pins(table, situation)]
-        steps = [*ways, *dns] if self.dns_last else [*dns, *ways]
-        return [*steps, watch] if watch else steps
+        return [*ways, *dns] if self.dns_last else [*dns, *ways]
 
     def routes(self, table: str, situation: Situation) -> list[Step]:
         """Routes to every allowed IP; `table` is `auto`, `main`, `off`, or a number."""
@@ -138,12 +135,23 @@ class System:
         if table not in ("auto", "main"):
             return [self._route(network, situation, table) for network in networks]
         # Longest first, so no route of ours covers a later one: only present ones can.
-        steps = []
-        for network in networks:
-            for part in HALVES[family_of(network)] if self.splits(network, table) else (network,):
-                if not covered(part, situation.routed):
-                    steps.append(self._route(part, situation))
-        return steps
+        return [
+            self._route(part, situation)
+            for network in networks
+            for part in self.parts(network, table)
+            if not covered(part, situation.routed)
+        ]
+
+    def parts(self, network: str, table: str) -> tuple[str, ...]:
+        """The networks that are routed for one."""
+        return HALVES[family_of(network)] if self.splits(network, table) else (network,)
+
+    def defaults(self, table: str, networks: Iterable[str]) -> list[str]:
+        """Those of the routes without which all traffic of a family would leak."""
+        if table not in ("auto", "main"):
+            return []
+        whole = [network for network in route_order(networks) if network.endswith("/0")]
+        return [part for network in whole for part in self.parts(network, table)]
 
     def splits(self, network: str, table: str) -> bool:
         """Whether a network becomes two halves."""

@@ -30,6 +30,8 @@ __all__ = ["DOWN_HOOKS", "judged", "up"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wgtools.conf.quickfile import QuickFile
     from wgtools.quick.facts import HostFacts
     from wgtools.quick.files import Target
@@ -133,9 +135,19 @@ def _go_up(
         table = reading.table_of(checked.table, checked.table_number)
         follows = pair if method == "networksetup" else ((), ())
         watch = words.watch(name, situation, table, mtu=not checked.mtu, dns=follows)
-        transaction.apply(words.connections(table, situation, told, watch))
+        transaction.apply(words.connections(table, situation, told))
+        _verify(words.defaults(table, situation.networks), host, real)
+        transaction.apply([watch] if watch else [])
     transaction.apply(words.hooks(config, "postup", name, real))
     interrupts.check()
+
+
+def _verify(networks: Sequence[str], host: Host, real: str) -> None:
+    """Whether everything enters the tunnel that is to: route(8) of macOS ends well when it
+    has failed.  Raises WgError."""
+    for network in reading.missing(host.facts, real, networks):
+        hint = f"another interface may have it: route -n get -net {network}"
+        raise WgError(f"the route to {network} is not there, though it was added", hint=hint)
 
 
 def _make(transaction: Transaction, host: Host, name: str, talk: Talk) -> str:
