@@ -40,9 +40,30 @@ def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
 
 
 def run_hook(text: str, kind: str, env: dict[str, str]) -> None:
-    """Raises CommandFailed with the hook's own status."""
+    """Raises CommandFailed with the hook's own status; its hint says where the hook stands."""
     line = text.encode("utf-8", "surrogateescape")
-    run([*_shell(), "-c", line], name=f"{kind} hook", env=env)
+    try:
+        run([*_shell(), "-c", line], name=f"{kind} hook", env=env)
+    except CommandFailed as error:
+        place = _place(text, kind, env)
+        error.hint = f"the hook stands in {place}; if it may fail, end it with: || true"
+        raise
+
+
+def _place(text: str, kind: str, env: dict[str, str]) -> str:
+    """`FILE:LINE` of a hook, as far as the file still has it; only asked for what failed."""
+    from wgtools.errors import WgError
+    from wgtools.quick import files
+
+    path, name = env["CONFIG_FILE"], env["INTERFACE"]
+    try:
+        hooks = files.load(files.Target(name, path)).hooks[kind.lower()]
+    except (OSError, WgError):
+        return path
+    for hook in hooks:
+        if text in (hook.text, hook.text.replace("%i", name)):
+            return f"{path}:{hook.line}"
+    return path
 
 
 def syntax_error(text: str) -> bool:
