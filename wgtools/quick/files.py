@@ -91,7 +91,7 @@ def _missing_hint(word: str) -> str:
     if is_name(word):
         places = " and ".join(DIRECTORIES)
         return f"looked for {word}.conf in {places}; a path needs a slash, as in ./{word}.conf"
-    return ""
+    return f"there is {word}.conf" if os.path.isfile(f"{word}.conf") else ""
 
 
 def read(target: Target) -> bytes:

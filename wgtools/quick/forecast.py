@@ -16,7 +16,7 @@ from wgtools.errors import WgError
 from wgtools.quick import drift, engines, firewall, ipv6, live, plan, rtnetlink
 from wgtools.quick.journal import Journal
 from wgtools.quick.linux import link_index
-from wgtools.quick.steps import DeleteLink, MakeLink
+from wgtools.quick.steps import DeleteLink, DeleteRule, MakeLink
 
 if TYPE_CHECKING:
     from wgtools.quick.live import Eyes, Subject
@@ -83,7 +83,12 @@ def _running(about: Subject, eyes: Eyes, *, has_ipv6: bool) -> plan.Running:
     addresses = [a for a in checked.addresses.values() if a.version == 4 or has_ipv6]
     owned = drift.owners(checked.change.peers)
     rules, priorities = rtnetlink.rules()
-    taken = {rule.mark for rule in rules}
+    # What an earlier run left is gone by then.
+    left = [u.rule for u in Journal(about.name).undos if isinstance(u, DeleteRule)]
+    taken = {rule.mark for rule in rules if rule not in left}
+    for rule in left:
+        if rule in rules and rule.priority in priorities[rule.family]:
+            priorities[rule.family].remove(rule.priority)
     return plan.Running(
         mark=checked.change.fwmark or 0,
         networks=tuple(n for n in owned if ":" not in n or has_ipv6),
