@@ -16,12 +16,13 @@ import sys
 
 from wgtools.quick import files, steps
 
-__all__ = ["DIRECTORY", "HOME", "Journal", "namespace"]
+__all__ = ["DIRECTORY", "DOWN_HOOKS", "HOME", "Journal", "namespace", "remembered"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wgtools.conf.quickfile import QuickFile
     from wgtools.quick.steps import Step
 
 DIRECTORY = "/run/wgtools" if sys.platform == "linux" else "/var/run/wgtools"
@@ -31,6 +32,7 @@ _KINDS: dict[str, Callable[..., Step]] = {
     kind.__name__: kind
     for kind in (steps.DeleteLink, steps.DeleteRule, steps.RemoveDNS, steps.RemoveFirewall)
 }
+DOWN_HOOKS = ("predown", "postdown")
 
 
 class Journal:
@@ -103,6 +105,21 @@ class Journal:
             files.replace(self._path, b"".join(map(_line, rows)))
         except OSError as error:
             self.problem = error.strerror or str(error)
+
+
+def remembered(name: str) -> tuple[files.Target, QuickFile] | None:
+    """What `down` needs to know of an interface whose file is gone; None if we know nothing."""
+    from wgtools.conf.document import Document
+    from wgtools.conf.quickfile import QuickFile, Value
+    from wgtools.quick.dns import left_behind
+
+    journal = Journal(name)
+    if not journal.undos and not left_behind(name):
+        return None
+    config = QuickFile(Document(b"", journal.config_file))
+    for kind in DOWN_HOOKS:
+        config.hooks[kind] = [Value(text) for text in journal.hooks.get(kind, [])]
+    return files.Target(name, journal.config_file), config
 
 
 # One line per record, words parted by blanks; what a word cannot hold is escaped.

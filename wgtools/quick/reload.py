@@ -16,7 +16,7 @@ from wgtools.errors import WgError
 from wgtools.quick import drift, firewall, live, steps
 from wgtools.quick.apply import Transaction
 from wgtools.quick.interrupts import interrupts
-from wgtools.quick.journal import Journal
+from wgtools.quick.journal import DOWN_HOOKS, Journal
 from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.mender import MendingHost
 from wgtools.quick.mends import (
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["reload"]
 
-_DOWN_HOOKS = ("predown", "postdown")
 _ON_DISK = (steps.DeleteLink, steps.DeleteRule, steps.RemoveDNS, steps.RemoveFirewall)
 
 
@@ -107,7 +106,7 @@ class _Run:
                 raise
         for step in self.removed:
             self.journal.remove(step)
-        lines = {kind: [h.text for h in self.about.config.hooks[kind]] for kind in _DOWN_HOOKS}
+        lines = {kind: [h.text for h in self.about.config.hooks[kind]] for kind in DOWN_HOOKS}
         lines = {kind: texts for kind, texts in lines.items() if texts}
         self.journal.renew(self.about.target.path, lines)
         return found

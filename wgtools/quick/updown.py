@@ -12,13 +12,12 @@ import os
 
 from wgtools import ipc
 from wgtools.conf.document import Document
-from wgtools.conf.quickfile import QuickFile, Value
-from wgtools.errors import ConfigError, WgError
+from wgtools.errors import WgError
 from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
 from wgtools.quick.apply import Transaction
 from wgtools.quick.host import Host, networks_of
 from wgtools.quick.interrupts import interrupts
-from wgtools.quick.journal import Journal
+from wgtools.quick.journal import DOWN_HOOKS, Journal, remembered
 from wgtools.quick.linux import link_index
 from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS, RemoveFirewall
@@ -29,6 +28,7 @@ TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to impo
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from wgtools.conf.quickfile import QuickFile
     from wgtools.quick.check import Checked
     from wgtools.quick.files import Target
     from wgtools.quick.steps import Rule, SetDNS, Step
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 
 STRICT = "WG_QUICK_STRICT"
-_DOWN_HOOKS = ("predown", "postdown")
 
 
 def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
@@ -78,7 +77,7 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
             _repair(journal, host, talk)
             journal.begin(
                 target.path,
-                {kind: [hook.text for hook in config.hooks[kind]] for kind in _DOWN_HOOKS},
+                {kind: [hook.text for hook in config.hooks[kind]] for kind in DOWN_HOOKS},
             )
             transaction = Transaction(
                 host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal, strict=strict
@@ -149,21 +148,16 @@ def _dns_words(config: QuickFile, name: str, talk: Talk, *, strict: bool) -> Set
 def down(target: Target, talk: Talk) -> None:
     """Take the interface down, and whatever is left of it if it is gone.  Raises WgError."""
     config = files.load_head(target)
-    if config.saves is None:
-        _refuse_save_config(config)
+    _refuse_bad_save_config(config)
     _down(target, config, talk)
 
 
 def down_by_journal(name: str, talk: Talk) -> bool:
     """The same for an interface whose file is gone; False if we know nothing about it."""
-    journal = Journal(name)
-    if not journal.undos and not dns.left_behind(name):
-        return False
-    config = QuickFile(Document(b"", journal.config_file))
-    for kind in _DOWN_HOOKS:
-        config.hooks[kind] = [Value(text) for text in journal.hooks.get(kind, [])]
-    _down(files.Target(name, journal.config_file), config, talk)
-    return True
+    known = remembered(name)
+    if known is not None:
+        _down(*known, talk)
+    return known is not None
 
 
 def _down(target: Target, config: QuickFile, talk: Talk) -> None:
@@ -270,8 +264,7 @@ def _repair(journal: Journal, host: Host, talk: Talk) -> None:
 def save(target: Target, talk: Talk) -> None:
     """Write the running interface back to its file.  Raises WgError."""
     config = files.load(target)
-    if config.saves is None:
-        _refuse_save_config(config)
+    _refuse_bad_save_config(config)
     if not ipc.exists(target.name):
         raise _not_wireguard(target.name)
     host = _host(target, config, talk, None)
@@ -319,18 +312,14 @@ def _host(target: Target, config: QuickFile, talk: Talk, checked: Checked | None
     return host
 
 
-def _refuse_save_config(config: QuickFile) -> None:
-    from wgtools.quick.check import ConfigErrors
+def _refuse_bad_save_config(config: QuickFile) -> None:
+    if config.saves is None and config.save_config is not None:
+        from wgtools.quick.refusals import bad_save_config
 
-    word = config.save_config
-    if word is not None:
-        message = f"`{word.text}' is neither true nor false"
-        raise ConfigErrors(
-            [ConfigError(message, file=config.name, line=word.line, column=word.column)]
-        )
+        raise bad_save_config(config.save_config, config.name)
 
 
 def _not_wireguard(name: str) -> WgError:
-    other = "it is there, but of another kind" if link_index(name) else ""
-    hint = other or "it is not up.  What is, says: wg-quick status"
-    return WgError(f"`{name}' is not a WireGuard interface", hint=hint)
+    from wgtools.quick.refusals import not_wireguard
+
+    return not_wireguard(name, there=bool(link_index(name)))

@@ -10,21 +10,21 @@ import os
 
 from wgtools import ipc
 from wgtools.conf.document import Document
-from wgtools.conf.quickfile import QuickFile, Value
-from wgtools.errors import ConfigError, WgError
+from wgtools.conf.quickfile import QuickFile
+from wgtools.errors import WgError
 from wgtools.quick import files
 from wgtools.quick.apply import Transaction
-from wgtools.quick.check import ConfigErrors
 from wgtools.quick.dns import left_behind
 from wgtools.quick.interrupts import interrupts
-from wgtools.quick.journal import Journal
+from wgtools.quick.journal import Journal, remembered
 from wgtools.quick.lock import exclusive
+from wgtools.quick.refusals import bad_save_config, not_wireguard
 from wgtools.quick.systems import dns
 from wgtools.quick.systems.actions import StopMonitor
 from wgtools.quick.systems.here import host_of
 from wgtools.quick.systems.host import Host, is_socket
 from wgtools.quick.systems.system import no_block
-from wgtools.quick.systems.up import DOWN_HOOKS, up
+from wgtools.quick.systems.up import up
 
 __all__ = ["down", "down_by_journal", "monitor", "save", "up"]
 
@@ -38,20 +38,16 @@ if TYPE_CHECKING:
 def down(target: Target, talk: Talk) -> None:
     """Take the interface down, and whatever is left of it if it is gone.  Raises WgError."""
     config = files.load_head(target)
-    _refuse_save_config(config)
+    _refuse_bad_save_config(config)
     _down(target, config, talk)
 
 
 def down_by_journal(name: str, talk: Talk) -> bool:
     """The same for an interface whose file is gone; False if we know nothing about it."""
-    journal = Journal(name)
-    if not journal.undos and not left_behind(name):
-        return False
-    config = QuickFile(Document(b"", journal.config_file))
-    for kind in DOWN_HOOKS:
-        config.hooks[kind] = [Value(text) for text in journal.hooks.get(kind, [])]
-    _down(files.Target(name, journal.config_file), config, talk)
-    return True
+    known = remembered(name)
+    if known is not None:
+        _down(*known, talk)
+    return known is not None
 
 
 def _down(target: Target, config: QuickFile, talk: Talk) -> None:
@@ -61,7 +57,7 @@ def _down(target: Target, config: QuickFile, talk: Talk) -> None:
         journal = Journal(name)
         real = host.real_name(name)
         if (real and not ipc.exists(real)) or not (real or journal.undos or left_behind(name)):
-            raise _not_wireguard(name)
+            raise not_wireguard(name, there=bool(real))
         host.know(real or name)
         transaction = Transaction(host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal)
         before, teardown, after = host.system.down(
@@ -114,11 +110,11 @@ def monitor(name: str, talk: Talk) -> None:
 def save(target: Target, talk: Talk) -> None:
     """Write the running interface back to its file.  Raises WgError."""
     config = files.load(target)
-    _refuse_save_config(config)
+    _refuse_bad_save_config(config)
     host = host_of(target, config, talk)
     real = host.real_name(target.name)
     if not real or not ipc.exists(real):
-        raise _not_wireguard(target.name)
+        raise not_wireguard(target.name, there=bool(real))
     talk.echo(f"wg showconf {real}")
     _save(target, host)
 
@@ -162,14 +158,6 @@ def _servers(host: Host, name: str) -> list[str]:
     return current_servers(name)
 
 
-def _refuse_save_config(config: QuickFile) -> None:
-    word = config.save_config
-    if config.saves is None and word is not None:
-        message = f"`{word.text}' is neither true nor false"
-        raise ConfigErrors(
-            [ConfigError(message, file=config.name, line=word.line, column=word.column)]
-        )
-
-
-def _not_wireguard(name: str) -> WgError:
-    return WgError(f"`{name}' is not a WireGuard interface")
+def _refuse_bad_save_config(config: QuickFile) -> None:
+    if config.saves is None and config.save_config is not None:
+        raise bad_save_config(config.save_config, config.name)
