@@ -13,15 +13,15 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from wgtools.conf import wgconf
-from wgtools.conf.redact import hide_key, without_keys
+from wgtools.conf.redact import without_keys
 from wgtools.errors import ConfigError, WgError
 from wgtools.inet import pton
 from wgtools.quick.doubts import doubts
 from wgtools.quick.plan import split_dns
+from wgtools.quick.wgpart import NotText, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from wgtools.conf.quickfile import QuickFile, Value
     from wgtools.model import DeviceChange
@@ -39,18 +39,19 @@ __all__ = [
 _TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _TABLE_FILES = ("/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2")
 _MTU_MIN, _MTU_MAX = 68, 65535  # RFC 791 3.1; the length field of an IP packet
-_MANY = 20  # mistakes of the wg(8) part; who has made more wants to start over
+_NAME_MAX, _LABEL_MAX = 253, 63  # RFC 1035 2.3.4, as text
 _IPV6_MTU = 1280  # RFC 8200 section 5
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 class ConfigErrors(WgError):
-    """Every mistake found in one file, in the file's order."""
+    """Every mistake found in one file, in the file's order; and what was odd besides."""
 
-    def __init__(self, errors: list[ConfigError]) -> None:
+    def __init__(self, errors: list[ConfigError], warnings: Iterable[ConfigError] = ()) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
+        self.warnings = [*warnings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ def check(
 ) -> Checked:
     """Raises ConfigErrors.  `tables` are the names of rt_tables, `bad_hook` asks the shell."""
     found = _Findings(config.name)
-    change = _wg_part(config, found)
+    change, found.errors = judge(config)
+    if found.errors and isinstance(found.errors[0], NotText):
+        raise ConfigErrors(found.errors)
     addresses = _addresses(config, found)
     mtu = _mtu(config, found)
     table, number = _table(config, found, tables, words or TableWords())
@@ -116,37 +119,10 @@ def check(
         found.error(f"`{word.text}' is neither true nor false", word, "write true or false")
     _dns(config, found)
     if found.errors or change is None:
-        raise ConfigErrors(sorted(found.errors, key=lambda e: (e.line, e.column)))
+        in_order = sorted(found.errors, key=lambda e: (e.line, e.column))
+        raise ConfigErrors(in_order, found.warnings)
     warnings = found.warnings + doubts(config, change)
     return Checked(change, addresses, mtu, table, number, bool(config.saves), warnings)
-
-
-def _wg_part(config: QuickFile, found: _Findings) -> DeviceChange | None:
-    """What wg(8) is told; its reader stops at a mistake, so it goes on without that line."""
-    document = config.wg_document()
-    before = len(found.errors)
-    while len(found.errors) - before < _MANY:
-        try:
-            change = wgconf.parse(document)
-        except wgconf.IncompletePeer as error:
-            if len(found.errors) == before:  # else it may be that its key was the mistake
-                found.errors.append(error)
-            return None
-        except ConfigError as error:
-            hide_key(error)
-            found.errors.append(error)
-            wrong = [line for line in document.lines if line.number == error.line]
-            if wrong:
-                from wgtools.quick.linthints import BOM, remedy  # only for mistakes
-
-                above = [line.raw for line in document.lines if line.number < error.line]
-                error.hint = remedy(error.message, wrong[0].raw, above) or error.hint
-            if not wrong or wrong[0].raw.lstrip().startswith((b"[", BOM)):
-                return None  # without its header the rest would be all mistakes
-            document.lines.remove(wrong[0])
-        else:
-            return change if len(found.errors) == before else None
-    return None
 
 
 def _addresses(config: QuickFile, found: _Findings) -> dict[str, Interface]:
@@ -239,8 +215,20 @@ def _table(
 def _dns(config: QuickFile, found: _Findings) -> None:
     servers, _ = split_dns(value.text for value in config.dns)
     for value in config.dns:
-        if value.text in servers and pton(value.text.partition("%")[0]) is None:
-            found.warning(f"`{value.text}' is not the address of a name server", value)
+        if value.text in servers:
+            if pton(value.text.partition("%")[0]) is None:
+                found.warning(f"`{value.text}' is not the address of a name server", value)
+        elif not _is_domain(value.text):
+            hint = "write 10.0.0.53 for a server, corp.example for a domain to search"
+            found.warning(f"`{value.text}' is not a domain", value, hint)
+
+
+def _is_domain(text: str) -> bool:
+    """Any name that DNS can hold; a dot may end it, the `~` of systemd-resolved begin it."""
+    name = text.removeprefix("~").removesuffix(".")
+    labels = name.encode("utf-8", "surrogateescape").split(b".")
+    whole = len(name) <= _NAME_MAX and all(0 < len(label) <= _LABEL_MAX for label in labels)
+    return whole or text in ("~.", ".")
 
 
 def table_names() -> dict[str, int]:

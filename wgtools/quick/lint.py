@@ -35,6 +35,7 @@ from wgtools.quick.lintparts import (
     numeric_host,
     sections_of,
 )
+from wgtools.quick.wgpart import NotText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,9 +93,12 @@ class _Linter:
 
     def run(self) -> list[Finding]:
         self._what_up_says()
+        if any(found.code == "not-text" for found in self.found):
+            return self.found  # its lines are none
         self._file()
         self._repeated_settings()
         self._addresses()
+        self._dns()
         self._keys()
         routes = self._routes()
         self._overlaps(routes)
@@ -122,12 +126,14 @@ class _Linter:
             )
         except check.ConfigErrors as error:
             self.found += [self._refused(each) for each in error.errors]
+            warnings = error.warnings
         else:
-            self.found += [
-                Finding(WARNING, "setting", *self._told(each))
-                for each in checked.warnings
-                if not isinstance(each, Doubt)  # told below, and where
-            ]
+            warnings = checked.warnings
+        self.found += [
+            Finding(WARNING, "setting", *self._told(each))
+            for each in warnings
+            if not isinstance(each, Doubt)  # told below, and where
+        ]
 
     def _told(self, error: ConfigError) -> tuple[str, int, int, int, str]:
         row = self._row(error.line)
@@ -145,6 +151,8 @@ class _Linter:
         return self.document.lines[number - 1].raw if number else b""
 
     def _refused(self, error: ConfigError) -> Finding:
+        if isinstance(error, NotText):
+            return Finding(ERROR, "not-text", error.message, hint=error.hint)
         message, line, column, length, hint = self._told(error)
         code = "syntax"
         if message.startswith("Line unrecognized"):
@@ -228,6 +236,14 @@ class _Linter:
                 text = f"{address} is the network itself, not a host in it"
                 hint = f"perhaps {network.network_address + 1}/{network.prefixlen}"
                 self._say(WARNING, "host-bits", text, at, hint)
+
+    def _dns(self) -> None:
+        for section in self.interface:
+            for entry in section.all("dns"):
+                words = entry.value.split(",")
+                if len(words) > 1 and not all(word.strip() for word in words):
+                    text = "an entry of this list is empty"
+                    self._say(WARNING, "setting", text, entry, "take out the comma too many")
 
     def _keys(self) -> None:
         own = self._own_public_key()

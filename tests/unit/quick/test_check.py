@@ -122,6 +122,46 @@ def test_a_peer_without_a_key_is_told_if_nothing_else_is() -> None:
     ]
 
 
+def test_every_mistake_of_a_list_is_told() -> None:
+    lines = "[Peer]\nPublicKey = SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs=\n"
+    lines += "AllowedIPs = 10.0.0/8, 10.0.0.0/8 ,300.1.1.1,,10.0.0.0/40 # , x"
+    config = QuickFile(Document(f"[Interface]\n{lines}\n".encode(), "wg0.conf"))
+    with pytest.raises(ConfigErrors) as caught:
+        check(config, tables=TABLES, bad_hook=lambda _: False)
+    assert [(error.where, error.message) for error in caught.value.errors] == [
+        ("wg0.conf:4:14", "Unable to parse IP address: `10.0.0'"),
+        ("wg0.conf:4:36", "Unable to parse IP address: `300.1.1.1'"),
+        ("wg0.conf:4:46", "Unable to parse IP address: `'"),
+        ("wg0.conf:4:47", "AllowedIP is not in the correct format: `10.0.0.0/40'"),
+    ]
+    assert {error.hint for error in caught.value.errors} == {"write IP/LENGTH: 10.0.0.2/32"}
+
+
+@pytest.mark.parametrize("text", ["\x7fELF\2\1\1" + 9 * "\0", "[Interface]\nMTU = 1\n"])
+def test_what_is_no_text_is_one_mistake(text: str) -> None:
+    config = QuickFile(Document(text.encode("utf-16"), "wg0.conf"))
+    with pytest.raises(ConfigErrors) as caught:
+        check(config, tables=TABLES, bad_hook=lambda _: False)
+    assert [str(error) for error in caught.value.errors] == ["wg0.conf: this is not a text file"]
+    assert "UTF-8" in caught.value.errors[0].hint
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("10.0.0.53, corp.example, corp.example., ~corp, ~., fd00::53, b\u00fccher.example", []),
+        ("dns..bad", ["`dns..bad' is not a domain"]),
+        (f".corp {64 * 'a'}.b", ["`.corp' is not a domain", f"`{64 * 'a'}.b' is not a domain"]),
+        ("10.0.0.300", ["`10.0.0.300' is not the address of a name server"]),
+    ],
+)
+def test_odd_words_of_dns_are_warnings(words: str, told: list[str]) -> None:
+    key = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs="
+    warnings = judge(f"PrivateKey = {key}\nDNS = {words}").warnings
+    hidden = [text.replace(64 * "a", "(hidden)") for text in told]
+    assert [warning.message for warning in warnings] == hidden
+
+
 def test_a_key_with_a_typing_error_is_not_shown() -> None:
     key = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxG="
     assert mistakes(f"PrivateKey = {key}") == [

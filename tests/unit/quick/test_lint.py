@@ -37,6 +37,10 @@ def test_a_good_file_has_nothing_to_complain_of() -> None:
 OWN = Key(public_key(bytes(Key.from_base64(PRIVATE.encode())))).base64()
 
 
+def test_of_what_is_no_text_nothing_more_is_said() -> None:
+    assert len(found("\0".join(HEAD + ONE))) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -58,6 +62,11 @@ OWN = Key(public_key(bytes(Key.from_base64(PRIVATE.encode())))).base64()
         (HEAD.replace("51820", "70000") + ONE, (ERROR, "syntax", 4, 14)),
         (HEAD + "MTU = 67\n" + ONE, (ERROR, "syntax", 5, 7)),
         (HEAD + "DNS = 10.0.0.300\n" + ONE, (WARNING, "setting", 5, 7)),
+        (HEAD + "DNS = dns..bad\n" + ONE, (WARNING, "setting", 5, 7)),
+        (HEAD + "DNS = dns..bad\nBogus = 1\n" + ONE, (WARNING, "setting", 5, 7)),
+        (HEAD + "DNS = 10.0.0.53,\n" + ONE, (WARNING, "setting", 5, 7)),
+        (HEAD + "DNS = , 10.0.0.53\n" + ONE, (WARNING, "setting", 5, 7)),
+        ("\0".join(HEAD + ONE), (ERROR, "not-text", 0, 0)),
         (HEAD + "PostUp = if then\n" + ONE, (ERROR, "syntax", 5, 10)),
         (HEAD + "PostUp = a=1; /no/such x\n" + ONE, (WARNING, "hook", 5, 15)),
         (HEAD + "AdressX = 1\n" + ONE, (ERROR, "unknown-key", 5, 1)),
