@@ -206,6 +206,8 @@ def until(key: str, wanted: Json) -> bool:
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
+    # Who started us may ignore it, as shells do for what they run in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # As process 1 we would be taken for launchd(8).
     if not job.get("launchd") and (child := os.fork()):
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
