@@ -97,6 +97,14 @@ def test_a_long_name_is_taken_as_a_path_and_says_so() -> None:
     assert "at most 15 characters" in done.stderr
 
 
+def test_a_path_with_a_long_name_says_so_too() -> None:
+    done = run("strip", f"./{'a' * 16}.conf")
+    assert done.stderr == (
+        f"wg-quick: `./{'a' * 16}.conf' does not exist\n\n"
+        f"hint: `{'a' * 16}' would be too long a name: an interface's has at most 15 characters\n"
+    )
+
+
 def test_an_empty_word() -> None:
     assert run("strip", "").stderr.startswith("wg-quick: `' does not exist\n")
 

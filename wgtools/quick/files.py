@@ -91,7 +91,14 @@ def _missing_hint(word: str) -> str:
     if is_name(word):
         places = " and ".join(DIRECTORIES)
         return f"looked for {word}.conf in {places}; a path needs a slash, as in ./{word}.conf"
-    return f"there is {word}.conf" if os.path.isfile(f"{word}.conf") else ""
+    if os.path.isfile(f"{word}.conf"):
+        return f"there is {word}.conf"
+    stem = os.path.basename(word).removesuffix(".conf")
+    if len(stem) > NAME_MAX:
+        return (
+            f"`{stem}' would be too long a name: an interface's has at most {NAME_MAX} characters"
+        )
+    return ""
 
 
 def read(target: Target) -> bytes:
