@@ -101,7 +101,7 @@ def test_a_path_with_a_long_name_says_so_too() -> None:
     done = run("strip", f"./{'a' * 16}.conf")
     assert done.stderr == (
         f"wg-quick: `./{'a' * 16}.conf' does not exist\n\n"
-        f"hint: `{'a' * 16}' would be too long a name: an interface's has at most 15 characters\n"
+        f"hint: `{'a' * 16}' is too long for the name of an interface: 15 characters at most\n"
     )
 
 

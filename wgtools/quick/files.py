@@ -82,22 +82,23 @@ def _missing_hint(word: str) -> str:
     """What was probably meant: the file here, a shorter name, or another place."""
     if not word:
         return "name an interface or a file"
-    if is_name(word) and os.path.isfile(word):
-        return f"to use the file in this directory, type ./{word}"
-    if is_name(word) and os.path.isfile(f"{word}.conf"):
-        return f"to use the file in this directory, type ./{word}.conf"
+    if not is_name(word):
+        return _missing_path_hint(word)
+    for here in (word, f"{word}.conf"):
+        if os.path.isfile(here):
+            return f"to use the file in this directory, type ./{here}"
+    places = " and ".join(DIRECTORIES)
+    return f"looked for {word}.conf in {places}; a path needs a slash, as in ./{word}.conf"
+
+
+def _missing_path_hint(word: str) -> str:
     if "/" not in word and len(word) > NAME_MAX:
         return f"an interface name has at most {NAME_MAX} characters, so this was taken as a file"
-    if is_name(word):
-        places = " and ".join(DIRECTORIES)
-        return f"looked for {word}.conf in {places}; a path needs a slash, as in ./{word}.conf"
     if os.path.isfile(f"{word}.conf"):
         return f"there is {word}.conf"
     stem = os.path.basename(word).removesuffix(".conf")
     if len(stem) > NAME_MAX:
-        return (
-            f"`{stem}' would be too long a name: an interface's has at most {NAME_MAX} characters"
-        )
+        return f"`{stem}' is too long for the name of an interface: {NAME_MAX} characters at most"
     return ""
 
 
