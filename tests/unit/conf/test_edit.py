@@ -148,3 +148,50 @@ def test_what_is_written_reads_as_what_is_running() -> None:
     assert (change.listen_port, change.fwmark, change.private_key) == (1, 9, PRIVATE)
     assert [peer.public_key for peer in change.peers] == [TWO]
     assert edit(now, text.decode(), dns=("1.1.1.1", "corp.example")).encode() == text
+
+
+def test_allowed_ips_that_changed_stand_in_the_first_of_their_lines() -> None:
+    text = FILE.replace("AllowedIPs = 10.0.0.3/32", "AllowedIPs = 10.0.0.3/32\nallowedips=fd00::3")
+    laptop = device().peers[1]
+    laptop.allowed_ips = [AllowedIP.parse("10.0.0.5/32"), AllowedIP.parse("fd00::5/128")]
+    want = FILE.replace("AllowedIPs = 10.0.0.3/32", "AllowedIPs = 10.0.0.5/32, fd00::5/128")
+    assert edit(device(peers=[device().peers[0], laptop]), text) == want
+    laptop.allowed_ips = []
+    want = FILE.replace("AllowedIPs = 10.0.0.3/32\n", "")
+    assert edit(device(peers=[device().peers[0], laptop]), text) == want
+
+
+def test_a_file_without_an_interface_gets_one() -> None:
+    text = edit(device(peers=[]), "", addresses=("10.0.0.1/24",))
+    lines = text.splitlines()
+    assert lines[0] == "[Interface]"
+    assert sorted(lines[1:]) == sorted(
+        ["Address = 10.0.0.1/24", "ListenPort = 51820", f"PrivateKey = {PRIVATE.base64()}"]
+    )
+
+
+def test_a_file_never_loses_its_key() -> None:
+    """Who may not see the key, or a device that has none yet, must not cost the file its own."""
+    assert edit(device(private_key=None)) == FILE
+
+
+def test_what_wg_would_not_read_is_written_anew() -> None:
+    broken = FILE.replace("ListenPort = 51820", "ListenPort = many # port")
+    assert edit(device(), broken) == FILE.replace("= 51820\n", "= 51820 # port\n", 1)
+    # A peer that cannot be read is none of those that run: it goes, and they are all there.
+    text = edit(device(), FILE.replace("AllowedIPs = 10.0.0.3/32", "AllowedIPs = 10.0.0.3/99"))
+    assert text.count("[Peer]") == 2
+    assert "/99" not in text
+    change = wgconf.parse(QuickFile(Document(text.encode())).wg_document())
+    assert [peer.public_key for peer in change.peers] == [ONE, TWO]
+
+
+def test_an_address_that_is_none_stays_a_word_of_its_own() -> None:
+    text = FILE.replace("10.0.0.1/24", "10.0.0.1/x")
+    assert "Address=fd00::1/64 # both\nAddress = 10.0.0.1/24\n" in edit(device(), text)
+    kept = edit(device(), text, addresses=("10.0.0.1/x", "fd00::1/64"))
+    assert kept == text
+
+
+def test_an_endpoint_that_is_none_is_no_name_worth_keeping() -> None:
+    assert not worth_keeping(Document(b"[Peer]\nEndpoint = vpn.example.org\n"))

@@ -138,3 +138,11 @@ def test_places_point_at_the_words(line: str) -> None:
     for value in config.addresses:
         start = value.column - 1
         assert raw[start : start + len(value.text)].decode() == value.text
+
+
+def test_values_are_equal_by_word_and_place() -> None:
+    one = Value("a", 1, 2)
+    assert one == Value("a", 1, 2)
+    assert {one, Value("a", 1, 2), Value("a", 1, 3)} == {one, Value("a", 1, 3)}
+    assert one != "a"
+    assert repr(one) == "Value('a', 1, 2)"

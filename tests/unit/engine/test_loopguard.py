@@ -105,6 +105,34 @@ def test_wireguard_of_others_to_the_same_endpoint_passes(kind: int) -> None:
     assert not a.engine.counters
 
 
+@pytest.mark.parametrize("address", [FOUR, SIX])
+def test_later_fragments_and_other_protocols_pass(address: tuple[str, int]) -> None:
+    """Only a datagram's beginning can be known: what else looks like ours is somebody's."""
+    joined = roamed(address)
+    a = joined.hosts[0]
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    whole = routed_back(datagram, address)
+    if address is FOUR:
+        others = [
+            whole[:9] + b"\6" + whole[10:],  # TCP
+            whole[:6] + b"\0\1" + whole[8:],  # the fragment at 8 bytes
+            whole[:6] + b"\1\0" + whole[8:],  # at 2048
+        ]
+    else:
+        fragment = bytes([17, 0, 0, 9, 0, 0, 0, 7])  # at 8 bytes
+        of_tcp = bytes([6, 0, 0, 1, 0, 0, 0, 7])
+        others = [
+            whole[:6] + b"\6" + whole[7:],
+            *(whole[:6] + b"\x2c" + whole[7:40] + one + whole[40:] for one in (fragment, of_tcp)),
+        ]
+    for other in others:
+        joined.send(a, other)
+    # One by one: the engine may join equal datagrams into one buffer.
+    assert sum(len(data) // len(datagram) for data in said(a)) >= len(others)
+    assert Drop.ROUTING_LOOP not in a.engine.counters
+
+
 def test_our_messages_to_another_address_pass() -> None:
     """Somebody may well send a recording of them through the tunnel."""
     joined = pair()
