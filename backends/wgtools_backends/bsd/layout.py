@@ -21,6 +21,7 @@ __all__ = [
     "OUT",
     "Layout",
     "number",
+    "text",
 ]
 
 IFNAMSIZ = 16  # net/if.h, the NUL included
@@ -72,3 +73,8 @@ ILP32 = Layout(word=4, align8=8)  # armv7
 I386 = Layout(word=4, align8=4)
 _OF_32_BITS = ILP32 if calcsize("@BQ") == 16 else I386
 NATIVE = LP64 if calcsize("P") == 8 else _OF_32_BITS
+
+
+def text(field: bytes) -> bytes:
+    """A string in a field of fixed size: up to its NUL."""
+    return field.partition(b"\0")[0]

@@ -55,3 +55,8 @@ def test_a_native_layout_is_one_of_the_known() -> None:
 
 def test_a_word_is_a_pointer() -> None:
     assert [kind.struct("16sWW").size for kind in (LP64, ILP32, I386)] == [32, 24, 24]
+
+
+def test_text_ends_at_its_nul() -> None:
+    assert layout.text(b"wg0\0rest\0") == b"wg0"
+    assert layout.text(b"sixteen-bytes-no") == b"sixteen-bytes-no"
