@@ -9,7 +9,11 @@ both functions against `socket`.
 
 from __future__ import annotations
 
-__all__ = ["PORT_MAX", "ntop", "port_number", "pton"]
+TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PORT_MAX", "ntop", "port_number", "pton", "scoped"]
 
 PORT_MAX = 65535
 
@@ -24,6 +28,16 @@ def pton(text: str) -> bytes | None:
     dotted tail; no brackets, no scope.
     """
     return _pton6(text) if ":" in text else _pton4(text)
+
+
+def scoped(host: str, number_of: Callable[[str], int]) -> tuple[bytes, int]:
+    """The bytes of an address, and the number of the zone behind its `%`; 0 without one, and
+    for IPv4, which has none.  Raises ValueError, and what `number_of` does."""
+    text, percent, zone = host.partition("%")
+    packed = pton(text)
+    if packed is None:
+        raise ValueError(f"not a numeric address: {host}")
+    return packed, number_of(zone) if percent and len(packed) == 16 else 0
 
 
 def ntop(packed: bytes) -> str:

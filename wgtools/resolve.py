@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from wgtools.model import DeviceChange
 
-__all__ = ["LookupFailed", "Resolver", "lookup", "resolve"]
+__all__ = ["LookupFailed", "Resolver", "found", "lookup", "resolve"]
 
 RETRIES = 15  # when WG_ENDPOINT_RESOLUTION_RETRIES is unset
 _VARIABLE = b"WG_ENDPOINT_RESOLUTION_RETRIES"
@@ -59,6 +59,14 @@ def lookup(wanted: HostPort) -> Endpoint:
         raise LookupFailed(_BAD_SERVICE, final=True)  # glibc would take it modulo 65536
     # Bytes, or CPython would put the host through IDNA.
     return _ask(wanted.host, wanted.port, 0)
+
+
+def found(wanted: HostPort) -> Endpoint | None:
+    """The same, or None where it raises: what a daemon says may be a name."""
+    try:
+        return lookup(wanted)
+    except LookupFailed:
+        return None
 
 
 def _ask(host: bytes | None, port: bytes, flags: int) -> Endpoint:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wgtools.inet import ntop, port_number, pton
+from wgtools.inet import ntop, port_number, pton, scoped
 
 V4ISH = st.lists(st.sampled_from("0123456789.+- _\u00b2"), max_size=17).map("".join)
 V6ISH = st.lists(
@@ -95,3 +95,12 @@ def test_ntop_refuses_other_lengths(size: int) -> None:
 )
 def test_port_number(text: bytes, number: int | None) -> None:
     assert port_number(text) == number
+
+
+def test_scoped_asks_for_the_number_of_a_zone() -> None:
+    numbers = {"eth0": 3}
+    assert scoped("fe80::1%eth0", numbers.__getitem__) == (pton("fe80::1"), 3)
+    assert scoped("fe80::1", numbers.__getitem__) == (pton("fe80::1"), 0)
+    assert scoped("10.0.0.1%nobody", numbers.__getitem__) == (pton("10.0.0.1"), 0)
+    with pytest.raises(ValueError, match=r"not a numeric address: vpn\.example%eth0"):
+        scoped("vpn.example%eth0", numbers.__getitem__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from wgtools.inet import PORT_MAX, ntop, pton
+from wgtools.inet import PORT_MAX, ntop, scoped
 from wgtools.model import Endpoint, HostPort
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
@@ -30,18 +30,14 @@ def pack(endpoint: Endpoint | HostPort, *, inet6: int, scope_of: Callable[[str],
     whose port does not fit."""
     if isinstance(endpoint, HostPort):
         raise ValueError("an endpoint must be resolved before it is set")
-    host, percent, zone = endpoint.host.partition("%")
-    packed = pton(host)
-    if packed is None:
-        raise ValueError(f"not a numeric address: {endpoint.host}")
+    packed, scope = scoped(endpoint.host, scope_of)
     if not 0 <= endpoint.port <= PORT_MAX:
         raise ValueError(f"a port is at most {PORT_MAX}, not {endpoint.port}")
     port = endpoint.port.to_bytes(2, "big")
     if len(packed) == 4:
         return _SOCKADDR4.pack(SIZE4, AF_INET, port, packed)
-    scope = scope_of(zone) if percent else 0
     if not 0 <= scope <= 0xFFFFFFFF:
-        raise ValueError(f"not the number of an interface: {zone}")
+        raise ValueError(f"not the number of an interface: {endpoint.host}")
     return _SOCKADDR6.pack(SIZE6, inet6, port, 0, packed, scope)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from struct import Struct
 from struct import error as struct_error
 
-from wgtools.inet import pton
+from wgtools.inet import scoped
 from wgtools.model import HostPort
 
 from .netlink import (
@@ -225,11 +225,8 @@ def _network(item: AllowedIP) -> bytes:
 
 
 def _sockaddr(endpoint: Endpoint, scope_of: Callable[[str], int]) -> bytes:
-    host, percent, zone = endpoint.host.partition("%")
-    packed = pton(host)
-    if packed is None:
-        raise ValueError(f"not a numeric address: {endpoint.host}")
+    packed, scope = scoped(endpoint.host, scope_of)
     port = endpoint.port.to_bytes(2, "big")
     if len(packed) == 4:
         return SOCKADDR4.pack(AF_INET, port, packed)
-    return SOCKADDR6.pack(AF_INET6, port, 0, packed, scope_of(zone) if percent else 0)
+    return SOCKADDR6.pack(AF_INET6, port, 0, packed, scope)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL, ENOTTY, ENXIO
 
+from wgtools.crypto import public_key
 from wgtools.errors import AccessError
 from wgtools_backends.bsd import control as controls
 from wgtools_backends.bsd import layout as machines
@@ -97,7 +98,7 @@ class Backend:
             text = self._read(raw)
         except OSError as error:
             raise controls.translated(error, absent=(ENXIO, ENOTTY)) from error
-        return codec.state(raw, text, public_key=_public_key, zone_of=controls.zone_of)
+        return codec.state(raw, text, public_key=public_key, zone_of=controls.zone_of)
 
     def _read(self, name: bytes) -> str:
         """A whole reply.  EINVAL says that the room was too small, or something else."""
@@ -123,9 +124,3 @@ class Backend:
 def _is_ours(name: str) -> bool:
     digits = name[len(_PREFIX) :]
     return name.startswith(_PREFIX) and digits.isascii() and digits.isdigit()
-
-
-def _public_key(private: bytes) -> bytes:
-    from wgtools.crypto.x25519 import public_key  # 6 ms that `wg set` does not need
-
-    return public_key(private)

@@ -15,6 +15,7 @@ import sys
 from errno import EACCES, EBADF, EINVAL, ENAMETOOLONG, ENODEV, ENOENT, ENXIO, EPERM, EPROTO
 from stat import S_ISSOCK
 
+from wgtools.crypto import public_key
 from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
 from wgtools.model import NAME_MAX, Device, DeviceChange, Endpoint, HostPort
 
@@ -82,7 +83,7 @@ class Backend:
 
         reply = GetReply(
             _text(self._real(name)[:NAME_MAX]),
-            public_key=_public_key,
+            public_key=public_key,
             resolve=_resolve,
         )
         self._exchange(name, (GET_REQUEST,), reply)
@@ -198,16 +199,7 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _public_key(private: bytes) -> bytes:
-    from wgtools.crypto.x25519 import public_key  # 6 ms that `wg set` does not need
-
-    return public_key(private)
-
-
 def _resolve(wanted: HostPort) -> Endpoint | None:
-    from wgtools.resolve import LookupFailed, lookup
+    from wgtools.resolve import found  # seldom needed, so seldom loaded
 
-    try:
-        return lookup(wanted)
-    except LookupFailed:
-        return None
+    return found(wanted)

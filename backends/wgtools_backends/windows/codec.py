@@ -13,7 +13,7 @@ from struct import Struct
 from struct import error as struct_error
 
 from wgtools.errors import AccessError, ProtocolError
-from wgtools.inet import ntop, pton
+from wgtools.inet import ntop, scoped
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, Endpoint, HostPort, Peer
 
@@ -110,14 +110,11 @@ def _network_bytes(network: AllowedIP) -> bytes:
 
 
 def _sockaddr(endpoint: Endpoint, scope_of: Callable[[str], int]) -> bytes:
-    host, percent, zone = endpoint.host.partition("%")
-    packed = pton(host)
-    if packed is None:
-        raise ValueError(f"not a numeric address: {endpoint.host}")
+    packed, scope = scoped(endpoint.host, scope_of)
     port = endpoint.port.to_bytes(2, "big")
     if len(packed) == 4:
         return SOCKADDR4.pack(AF_INET, port, packed)
-    return SOCKADDR6.pack(AF_INET6, port, 0, packed, scope_of(zone) if percent else 0)
+    return SOCKADDR6.pack(AF_INET6, port, 0, packed, scope)
 
 
 def device(name: str, data: bytes) -> Device:

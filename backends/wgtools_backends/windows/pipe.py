@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from errno import EACCES, EINVAL, EPROTO
 
+from wgtools.crypto import public_key
 from wgtools.errors import AccessError, NoSuchInterface, ProtocolError
-from wgtools.model import Device, DeviceChange, Endpoint, HostPort
+from wgtools.model import Device, DeviceChange
+from wgtools.resolve import found
 from wgtools.uapi.client import GET_REQUEST, GetReply, SetReply, encode_set
 
 from .failure import ERROR_BROKEN_PIPE, Win32Error, translated
@@ -69,7 +71,7 @@ class Backend:
 
     def get(self, name: str) -> Device:
         """Ask the daemon.  Raises AccessError, NoSuchInterface, ProtocolError."""
-        reply = GetReply(name, public_key=_public_key, resolve=_resolve)
+        reply = GetReply(name, public_key=public_key, resolve=found)
         self._exchange(name, (GET_REQUEST,), reply)
         return reply.device
 
@@ -130,18 +132,3 @@ def _refused(status: int) -> AccessError:
 
 def _is_plain(name: str) -> bool:
     return bool(name) and not any(character in "\\/" or character < " " for character in name)
-
-
-def _public_key(private: bytes) -> bytes:
-    from wgtools.crypto.x25519 import public_key  # 6 ms that `wg set` does not need
-
-    return public_key(private)
-
-
-def _resolve(wanted: HostPort) -> Endpoint | None:
-    from wgtools.resolve import LookupFailed, lookup
-
-    try:
-        return lookup(wanted)
-    except LookupFailed:
-        return None
