@@ -16,7 +16,7 @@ from wgtools.quick.apply import NotInForce, Transaction
 from wgtools.quick.check import Checked, TableWords, check
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.ipv6 import MINIMUM_MTU
-from wgtools.quick.journal import Journal
+from wgtools.quick.journal import DOWN_HOOKS, Journal
 from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.plan import split_dns
 from wgtools.quick.systems import dns, reading
@@ -26,7 +26,7 @@ from wgtools.quick.systems.host import Host, NoKernel
 from wgtools.quick.systems.openbsd import OpenBSD, next_name
 from wgtools.quick.systems.system import Situation, System
 
-__all__ = ["DOWN_HOOKS", "judged", "up"]
+__all__ = ["judged", "up"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from wgtools.quick.updown import Talk
 
 STRICT = "WG_QUICK_STRICT"
-DOWN_HOOKS = ("predown", "postdown")
 _TAKEN = "File exists"
 
 
