@@ -101,7 +101,12 @@ def unpacked(name: str, tag: str) -> str:
                 reasons.append(f"{parent}: {e.strerror}")
                 continue
         return place
-    raise Refused("there is no place to unpack it in: " + "; ".join(reasons))
+    remedy = (
+        f"make one of {', '.join(OF_ROOT)} writable, and a place to run programs from"
+        if os.geteuid() == 0
+        else "set XDG_CACHE_HOME to a directory of your own that programs can be run from"
+    )
+    raise Refused(f"there is no place to unpack it in: {'; '.join(reasons)}\nhint: {remedy}")
 
 
 def parents() -> list[str]:

@@ -182,6 +182,17 @@ def test_one_file_trusts_no_place_of_others(pyz: Path, root: Root) -> None:
     assert len(root.run(f"{at} genkey")) == 45
 
 
+def test_one_file_without_a_place_says_what_to_do(pyz: Path, root: Root) -> None:
+    root.copy(pyz)
+    line = "XDG_CACHE_HOME=/proc/none setpriv --reuid 65534 --clear-groups /var/tmp/wgtools.pyz"
+    done = root.call(f"{line} wg show")
+    assert done.returncode == 1
+    assert "there is no place to unpack it in: /proc/none: " in done.stderr
+    assert done.stderr.endswith(
+        "\nhint: set XDG_CACHE_HOME to a directory of your own that programs can be run from\n"
+    )
+
+
 def test_one_file_loads_nothing_of_the_callers(pyz: Path, root: Root) -> None:
     root.copy(pyz)
     root.run("mkdir /tmp/p; cat > /tmp/p/sitecustomize.py", stdin=ALIEN)
