@@ -129,8 +129,10 @@ RESOLVING = st.one_of(
 
 def lines(*keys: tuple[str, st.SearchStrategy[str]]) -> st.SearchStrategy[str]:
     return st.one_of(
-        # mypy cannot infer a lambda with a default
-        *(value.map(lambda text, key=key: f"{key}={text}") for key, value in keys)  # type: ignore[misc]
+        *(
+            value.map(lambda text, key=key: f"{key}={text}")  # type: ignore[misc]  # has a default
+            for key, value in keys
+        )
     )
 
 

@@ -14,6 +14,7 @@ SPEAKERS = ("main.py", "__main__.py")  # the entry of a process may speak and ex
 TEXTS = ("wgtools/**/*", "backends/**/*", "docs/**/*", "tests/**/*.py", "*.md", "Makefile", ".ci/*")
 SOURCES = sorted([*ROOT.glob("wgtools/**/*.py"), *ROOT.glob("backends/**/*.py")])
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
+OVER_300 = 19  # modules; to be lowered with each that finds its seam, never raised
 UNIT_TESTS = sorted(ROOT.glob("tests/unit/**/*.py"))
 
 
@@ -38,7 +39,7 @@ def test_module_is_not_over_600_lines(path: Path) -> None:
 def test_most_modules_are_under_300_lines() -> None:
     sizes = [len(path.read_text().splitlines()) for path in SOURCES]
     assert statistics.median(sizes) < 160
-    assert sum(size > 300 for size in sizes) <= len(sizes) // 8
+    assert sum(size > 300 for size in sizes) <= OVER_300
 
 
 def test_only_commands_print_or_exit() -> None:
@@ -58,17 +59,14 @@ def test_unit_tests_never_sleep(path: Path) -> None:
 
 
 def test_every_type_ignore_and_noqa_says_why() -> None:
-    """On its own line, or in a comment above it or above the block that it is in."""
+    """On its own line, in a comment behind it."""
     mute = re.compile(r"#\s*(?:type: ignore|noqa)[^#]*$")
-    silent = []
-    for path in [*SOURCES, *TESTS]:
-        explained = False
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            if mute.search(line):
-                if not explained:
-                    silent.append(f"{path.relative_to(ROOT)}:{number}")
-            else:
-                explained = line.lstrip().startswith("#")
+    silent = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in [*SOURCES, *TESTS]
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if mute.search(line)
+    ]
     assert silent == []
 
 

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 # Not among our dependencies: only whoever makes the vectors again needs them.
-from nacl.bindings import (  # type: ignore[import-not-found]
+from nacl.bindings import (  # type: ignore[import-not-found]  # not a dependency
     crypto_aead_xchacha20poly1305_ietf_encrypt as xseal,
 )
 from nacl.bindings import crypto_scalarmult_base

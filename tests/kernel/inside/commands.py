@@ -8,17 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-# What the verbs import when they are asked for; here, before the fork.
-from wgtools.cli import set as _set  # noqa: F401
-from wgtools.cli import setconf as _setconf  # noqa: F401
-from wgtools.cli import show as _show  # noqa: F401
-from wgtools.cli import showconf as _showconf  # noqa: F401
-from wgtools.cli import views as _views  # noqa: F401
+# What the verbs import when they are asked for.
+from wgtools.cli import set as _set  # noqa: F401  # before the fork
+from wgtools.cli import setconf as _setconf  # noqa: F401  # before the fork
+from wgtools.cli import show as _show  # noqa: F401  # before the fork
+from wgtools.cli import showconf as _showconf  # noqa: F401  # before the fork
+from wgtools.cli import views as _views  # noqa: F401  # before the fork
 from wgtools.cli import wg as command
 
 # And what ipc loads by name.
-from wgtools_backends.linux import socket as _linux  # noqa: F401
-from wgtools_backends.uapi import Backend as _Userspace  # noqa: F401
+from wgtools_backends.linux import socket as _linux  # noqa: F401  # before the fork
+from wgtools_backends.uapi import Backend as _Userspace  # noqa: F401  # before the fork
 
 __all__ = ["BIN", "THEIRS", "run", "wg"]
 
