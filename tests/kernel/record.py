@@ -116,7 +116,8 @@ def main() -> None:
         "needed."
     )
     cases = ",\n".join("  " + json.dumps(case) for case in CASES)
-    print(f'{{\n "origin": {json.dumps(origin)},\n "cases": [\n{cases}\n ]\n}}')
+    header = f' "origin": {json.dumps(origin)},\n "licence": "facts, no licence needed",'
+    print(f'{{\n{header}\n "cases": [\n{cases}\n ]\n}}')
 
 
 if __name__ == "__main__":

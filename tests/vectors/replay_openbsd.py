@@ -40,7 +40,7 @@ FIELDS = {
     *("packed_hex_openbsd74", "packed_len_openbsd74", "ioctl_openbsd74"),
     "classic_tool_on_74_kernel_dump",
 }
-TOP = {"about", "origin", "again", "vectors"}
+TOP = {"about", "origin", "licence", "again", "vectors"}
 # The suffix of a layout's fields, the layout, a release that has it.
 LAYOUTS = (("", CLASSIC, "7.3"), ("_openbsd74", DESCRIBED, "7.8"))
 NAMES = {SIOCGWG: "SIOCGWG", SIOCSWG: "SIOCSWG"}
