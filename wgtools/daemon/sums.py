@@ -2,7 +2,8 @@
 """Internet checksums of many packets at once, by numpy where it is installed.
 
 A packet of a TCP stream costs the engine a third less with it: numpy adds up forty packets
-in the time of four (docs/decisions/0080).  Not here: what is added up, and why.  The rule: the same numbers as engine.offload.checksums_of, or that function itself.
+in the time of four (docs/decisions/0080).  Not here: what is added up, and why.  The rule:
+the same numbers as engine.offload.checksums_of, or that function itself.
 """
 
 from __future__ import annotations
