@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""What every tier shares: nothing is skipped quietly, nothing fails for being slow.
+"""What every tier shares: nothing is skipped quietly, nothing fails for a slow machine.
 
 In CI (`WGTOOLS_NO_SKIP` set) a tier that cannot run is a failure; elsewhere the last
 lines of the run say which tier it was and what it lacks.  There Hypothesis tries the
 same examples every time, so that a red run is about the change; everywhere else it
 tries new ones, and with `WGTOOLS_PROFILE=fuzz` very many.
+
+A unit test that takes long fails, by the processor's time that it took itself: what others
+do on the machine does not count.
 """
 
 import os
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -32,6 +36,23 @@ settings.register_profile("fuzz", settings.get_profile("here"), max_examples=20_
 settings.load_profile(
     os.environ.get("WGTOOLS_PROFILE", "ci" if os.environ.get("WGTOOLS_NO_SKIP") else "here")
 )
+
+
+# An eighth of it is what docs/style.md, rule 12, asks for.  Emulated machines (native) are no
+# measure, nor is a run that coverage watches, or one that was asked for more examples.
+_UNIT = Path(__file__).parent / "unit"
+_UNIT_SECONDS = 2.0
+_IS_MEASURED = _IS_LINUX and os.environ.get("WGTOOLS_PROFILE") != "fuzz"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    start = time.process_time()
+    result = yield
+    spent = time.process_time() - start
+    if spent > _UNIT_SECONDS and _IS_MEASURED and not sys.gettrace() and _UNIT in item.path.parents:
+        pytest.fail(f"a unit test of {spent:.1f} s: make it smaller, or part of tests/fuzz")
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

@@ -111,8 +111,8 @@ def test_the_window_is_a_set_with_a_far_end(counters: list[int], base: int) -> N
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 3 * WINDOW_SIZE), st.integers(1, 200)), max_size=20),
-    st.integers(1, 3000),
+    st.lists(st.tuples(st.integers(1, 3 * WINDOW_SIZE), st.integers(1, 100)), max_size=8),
+    st.integers(30, 3000),
 )
 def test_many_in_order_leave_the_window_as_one_by_one(
     steps: list[tuple[int, int]], looks: int
@@ -305,7 +305,11 @@ def test_the_outbox_keeps_bytes_order_and_limits(parts: list[tuple[str, int, boo
     assert not box.drain()
 
 
-@given(st.lists(st.tuples(st.integers(1, 150), st.integers(33, 1500), st.integers(32, 1500))))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 150), st.integers(33, 1500), st.integers(32, 1500)), max_size=8
+    )
+)
 @settings(deadline=None)
 def test_many_datagrams_at_once_leave_in_runs_that_can_be_sent(
     bursts: list[tuple[int, int, int]],
