@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wgtools.quick.apply import NotInForce
@@ -71,6 +71,7 @@ def test_what_others_add_meanwhile_stays() -> None:
     st.none() | st.text("#nameservdohc .1\n\r\t", max_size=60).map(str.encode) | st.binary(),
     st.permutations(["wg0", "-x", "a+b="]),
 )
+@example(b"#wg-quick# nameserver 192.0.2.1\n", ["wg0", "-x", "a+b="])
 def test_the_file_comes_back_to_the_byte(before: bytes | None, names: list[str]) -> None:
     data = with_words(before, **{"wg0": "1.1.1.1 x", "-x": "y", "a+b=": "::1"})
     assert without(data, *names) == before

@@ -76,7 +76,9 @@ class Contents:
             text += b"search " + os.fsencode(" ".join(domains)) + b"\n"
         text += _END
         for line in self.below.splitlines(keepends=True):
-            text += (_HIDDEN if line.split()[:1] in [[word] for word in hidden] else b"") + line
+            # A line that looks hidden already, as the file had it, must not come back bare.
+            hide = line.startswith(_HIDDEN) or line.split()[:1] in [[word] for word in hidden]
+            text += (_HIDDEN if hide else b"") + line
         return text
 
     def _in_force(self) -> tuple[list[str], list[str]]:
