@@ -10,8 +10,8 @@ from collections.abc import Generator
 
 import pytest
 
-from wgtools.quick.facts import Address, Gateway
-from wgtools.quick.hostfacts import SystemFacts, _run
+from wgtools.quick.systems.facts import Address, Gateway
+from wgtools.quick.systems.hostfacts import SystemFacts, _run
 
 CLONE_NEWNET = 0x40000000
 

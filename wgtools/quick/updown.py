@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`up`, `down` and `save`: facts, plan, apply, in that order.
+"""`up`, `down` and `save` on Linux: facts, plan, apply, in that order.
 
 The verbs over the pieces of this package, without a command line: a program
 that imports wgtools may call them.  They raise WgError and print nothing themselves;

@@ -30,8 +30,8 @@ sys.platform = os.environ["STAGE_PLATFORM"]
 # Only now that the platform has its other name.
 from wgtools import ipc  # noqa: E402  # by its name
 from wgtools.errors import NoSuchInterface  # noqa: E402  # by its name
-from wgtools.quick import hostfacts, interpreter  # noqa: E402  # by its name
-from wgtools.quick.systems import monitor  # noqa: E402  # by its name
+from wgtools.quick import interpreter  # noqa: E402  # by its name
+from wgtools.quick.systems import hostfacts, monitor  # noqa: E402  # by its name
 from wgtools.testing.memory_backend import MemoryBackend  # noqa: E402  # by its name
 from wgtools.uapi.client import encode_set  # noqa: E402  # by its name
 from wgtools.uapi.server import RequestReader  # noqa: E402  # by its name

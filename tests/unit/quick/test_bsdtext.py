@@ -12,8 +12,8 @@ from __future__ import annotations
 import pytest
 
 from wgtools.errors import WgError
-from wgtools.quick import bsdtext
-from wgtools.quick.facts import Address, Interface, Path
+from wgtools.quick.systems import bsdtext
+from wgtools.quick.systems.facts import Address, Interface, Path
 
 IFCONFIG_FREEBSD = """\
 em0: flags=1008843<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST,LOWER_UP> metric 0 mtu 1500

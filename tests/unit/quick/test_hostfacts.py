@@ -15,9 +15,9 @@ from tests.unit.quick.test_bsdtext import (
     ROUTE_OPENBSD,
 )
 from wgtools.errors import WgError
-from wgtools.quick import hostfacts
-from wgtools.quick.facts import Address, Gateway, Interface, Jail, Path
-from wgtools.quick.hostfacts import SystemFacts
+from wgtools.quick.systems import hostfacts
+from wgtools.quick.systems.facts import Address, Gateway, Interface, Jail, Path
+from wgtools.quick.systems.hostfacts import SystemFacts
 
 NETSTAT6_FREEBSD = """\
 Routing tables

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.golden.test_quick_plans import FakeFacts
 from wgtools.errors import WgError
-from wgtools.quick import hostfacts, systems
+from wgtools.quick import systems
 from wgtools.quick.interrupts import Interrupted
 from wgtools.quick.journal import Journal
 from wgtools.quick.steps import RemoveDNS, Step
-from wgtools.quick.systems import actions, dns, reading, rtmsg
+from wgtools.quick.systems import actions, dns, hostfacts, reading, rtmsg
 from wgtools.quick.systems.openbsd import next_name
 from wgtools.quick.systems.system import System, needs_pin
 

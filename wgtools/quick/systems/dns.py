@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wgtools.conf.quickfile import QuickFile
-    from wgtools.quick.facts import HostFacts
     from wgtools.quick.steps import Step
+    from wgtools.quick.systems.facts import HostFacts
     from wgtools.quick.systems.system import System
 
 

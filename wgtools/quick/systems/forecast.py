@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from wgtools.conf.quickfile import QuickFile
     from wgtools.quick.check import Checked
-    from wgtools.quick.facts import HostFacts
     from wgtools.quick.steps import Step
+    from wgtools.quick.systems.facts import HostFacts
     from wgtools.quick.systems.macos import Service
     from wgtools.quick.systems.system import System
 

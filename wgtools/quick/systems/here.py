@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wgtools.conf.quickfile import QuickFile
-    from wgtools.quick.facts import HostFacts
     from wgtools.quick.files import Target
+    from wgtools.quick.systems.facts import HostFacts
     from wgtools.quick.updown import Talk
 
-_FACTS = "wgtools.quick.hostfacts"  # loads netifaces
+_FACTS = "wgtools.quick.systems.hostfacts"  # loads netifaces
 
 
 def facts_here() -> HostFacts:

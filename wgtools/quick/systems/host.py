@@ -2,7 +2,7 @@
 """What each step means on FreeBSD, OpenBSD and macOS: mostly a program to run.
 
 Between the plans, which know nothing of the host, and the host.  It decides only what
-must be decided on the spot; facts come from quick/facts.py's Protocol.
+must be decided on the spot; facts come from quick/systems/facts.py's Protocol.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from subprocess import Popen
 
-    from wgtools.quick.facts import HostFacts, Interface
     from wgtools.quick.steps import Step
+    from wgtools.quick.systems.facts import HostFacts, Interface
     from wgtools.quick.systems.system import System
 
 _PAUSE, _PATIENCE = 0.1, 5.0  # seconds: between looks, and for an engine to leave

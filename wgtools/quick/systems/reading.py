@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From the facts of a host to what the plans want to know.
 
-Pure but for the facts, which are asked through the Protocol of quick/facts.py.
+Pure but for the facts, which are asked through the Protocol of quick/systems/facts.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to impo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from wgtools.quick.facts import HostFacts
+    from wgtools.quick.systems.facts import HostFacts
     from wgtools.quick.systems.system import System
 
 # Somewhere in each half, where hardly anybody has a narrower route; RFC 7335, RFC 6666.

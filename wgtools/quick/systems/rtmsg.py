@@ -2,7 +2,7 @@
 """What a read of a route(4) socket says: which messages, and whether they concern us.
 
 Pure.  Only the four bytes that all messages of all these systems begin with are read:
-what has changed is then asked of quick/facts.py, as ifconfig(8) and route(8) see it.
+what has changed is then asked of quick/systems/facts.py, as ifconfig(8) and route(8) see it.
 """
 
 from __future__ import annotations

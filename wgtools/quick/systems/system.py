@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from wgtools.conf.quickfile import QuickFile
     from wgtools.model import DeviceChange
-    from wgtools.quick.facts import Gateway
+    from wgtools.quick.systems.facts import Gateway
 
 HALVES = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}

@@ -29,8 +29,8 @@ __all__ = ["forecast", "look", "names"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from wgtools.quick.facts import HostFacts
     from wgtools.quick.files import Target
+    from wgtools.quick.systems.facts import HostFacts
     from wgtools.quick.systems.system import System
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wgtools.conf.quickfile import QuickFile
-    from wgtools.quick.facts import HostFacts
     from wgtools.quick.files import Target
+    from wgtools.quick.systems.facts import HostFacts
     from wgtools.quick.updown import Talk
 
 STRICT = "WG_QUICK_STRICT"

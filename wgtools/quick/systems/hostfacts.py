@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The facts of quick/facts.py, asked of a real FreeBSD, OpenBSD or macOS.
+"""The facts of quick/systems/facts.py, asked of a real FreeBSD, OpenBSD or macOS.
 
 Names, addresses and default gateways come from netifaces, the rest from ifconfig(8),
 netstat(1), route(8) and sysctl(8), whose words `bsdtext.py` reads.  The rule: whatever
@@ -13,8 +13,8 @@ import os
 
 from wgtools.errors import WgError
 from wgtools.inet import ntop, pton
-from wgtools.quick import bsdtext
-from wgtools.quick.facts import Address, Gateway, Interface, Jail, Path
+from wgtools.quick.systems import bsdtext
+from wgtools.quick.systems.facts import Address, Gateway, Interface, Jail, Path
 
 __all__ = ["SystemFacts", "facts"]
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from wgtools.quick.facts import HostFacts
+    from wgtools.quick.systems.facts import HostFacts
 
     Run = Callable[[list[str]], str | None]
 

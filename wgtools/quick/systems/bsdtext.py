@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from wgtools.errors import WgError
 from wgtools.inet import ntop, pton
-from wgtools.quick.facts import Address, Interface, Path
+from wgtools.quick.systems.facts import Address, Interface, Path
 from wgtools.quick.value import Value
 
 __all__ = ["Route", "interfaces", "mask_length", "network_of", "path", "routes"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the plans of FreeBSD, OpenBSD and macOS ask about the host, and how it is answered.
 
-Values and one Protocol; nothing here looks at a system.  quick/hostfacts.py answers on
+Values and one Protocol; nothing here looks at a system.  quick/systems/hostfacts.py answers on
 a real one, tests answer from tables.  Every answer is about the routing table (FIB,
 rtable) and the jail that this process runs in, as ifconfig(8) and route(8) started
 from here would see it: `hostfacts.facts(platform)` gives a HostFacts for a
