@@ -69,8 +69,8 @@ def test_repeated_keys() -> None:
     ]
 
 
-KEYS = st.sampled_from([Key(bytes([n]) * 32) for n in range(1, 7)])
-NETS = st.lists(st.integers(0, 20).map(lambda n: AllowedIP(bytes([10, n, 0, 0]), 16)), max_size=3)
+KEYS = st.sampled_from([Key(bytes([n]) * 32) for n in range(1, 6)])
+NETS = st.lists(st.integers(0, 9).map(lambda n: AllowedIP(bytes([10, n, 0, 0]), 16)), max_size=2)
 WANTED = st.builds(
     DeviceChange,
     private_key=st.none() | KEYS,
@@ -86,7 +86,7 @@ WANTED = st.builds(
             allowed_ips=NETS,
             replace_allowed_ips=st.just(True),
         ),
-        max_size=5,
+        max_size=4,
         unique_by=lambda peer: bytes(peer.public_key),
     ),
 )

@@ -34,7 +34,7 @@ OPERATIONS = st.lists(
         st.integers(0, 128),
         OWNERS,
     ),
-    max_size=40,
+    max_size=25,
 )
 
 
@@ -64,7 +64,7 @@ class _Naive:
         return [(net.network_address.packed, net.prefixlen) for net in rows]
 
 
-@given(OPERATIONS, st.lists(ADDRESSES, max_size=20))
+@given(OPERATIONS, st.lists(ADDRESSES, max_size=8))
 @settings(deadline=None)
 def test_allowed_ips_are_as_a_plain_list_has_them(
     operations: list[tuple[str, bytes, int, str]], questions: list[bytes]

@@ -42,10 +42,10 @@ PEERS = st.lists(
         allowed_ips=st.lists(
             st.builds(AllowedIP, st.binary(min_size=4, max_size=4), st.integers(0, 32))
             | st.builds(AllowedIP, st.binary(min_size=16, max_size=16), st.integers(0, 128)),
-            max_size=5,
+            max_size=3,
         ),
     ),
-    max_size=5,
+    max_size=3,
 )
 
 
