@@ -146,6 +146,48 @@ def test_only_what_would_take_a_default_route_needs_a_pin(host: str, needed: boo
     assert needs_pin(host) is needed
 
 
+@pytest.mark.parametrize(
+    ("system", "table", "routes"),
+    [
+        (FREEBSD, "auto", ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]),
+        (FREEBSD, "main", ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]),
+        (MACOS, "main", ["0.0.0.0/0", "::/0"]),
+        (FREEBSD, "7", []),
+        (OPENBSD, "off", []),
+    ],
+)
+def test_routes_without_which_all_traffic_would_leak(
+    system: System, table: str, routes: list[str]
+) -> None:
+    networks = ["10.0.0.0/8", "0.0.0.0/0", "::/0"]
+    assert sorted(system.defaults(table, networks)) == sorted(routes)
+
+
+def test_what_an_undo_shows_is_what_it_runs() -> None:
+    shown = [undo.shown for undo in UNDOS[:5]]
+    assert shown == [
+        ("rm -f /var/run/wireguard/utun3.sock /var/run/wireguard/wg0.name",),
+        ("ifconfig wg1 destroy",),
+        (),  # which one is looked up when the time comes
+        ("networksetup -setdnsservers USB LAN 192.0.2.53",),
+        ("route delete 203.0.113.5",),
+    ]
+    # What left with its gateway's interface is no failure; everything else that stays is one.
+    assert [undo.optional for undo in UNDOS[:5]] == [False, False, False, False, True]
+
+
+def test_only_a_command_that_has_done_nothing_when_it_fails_needs_no_undo() -> None:
+    argv, back = ("ifconfig", "wg0", "up"), ("ifconfig", "wg0", "down")
+    assert actions.Command(argv).undo is None
+    assert actions.Command(argv, back).undo == actions.Back(back)
+    assert [actions.Command(argv, back, safe=safe).atomic for safe in (True, False)] == [
+        True,
+        False,
+    ]
+    assert actions.MakeLink("wg0", "wg0", argv).atomic
+    assert not actions.StartEngine("wg0", "utun", "wgtools-engine").atomic
+
+
 def test_a_way_through_the_tunnel_tells_no_mtu() -> None:
     table = {"routes": {"203.0.113.5": ["wg0", "", 0]}, "interfaces": {"wg0": {"mtu": 1280}}}
     assert reading.mtu_for(FakeFacts(table), ["203.0.113.5", "fe80::1%em0"], "wg0") == 1420
