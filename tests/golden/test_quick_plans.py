@@ -16,8 +16,9 @@ import pytest
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.errors import WgError
-from wgtools.quick import facts, systems
+from wgtools.quick import systems
 from wgtools.quick.steps import Step
+from wgtools.quick.systems import facts
 from wgtools.quick.systems.actions import Command, Destroy
 from wgtools.quick.systems.forecast import foresee, real_name
 from wgtools.quick.systems.macos import Service
