@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.hosts import Host, Hosts, cable, why_not
+from tests.interop.spill import Heard, spilled
 
 HERE = Path(__file__).parent
 
@@ -22,16 +23,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Generator[Hosts]:
-    """`host("a")` makes one; all are removed after the test."""
+    """`host("a")` makes one; all are removed after the test, which may have shown no key."""
     made: list[Host] = []
+    heard = Heard()
 
     def make(name: str) -> Host:
-        made.append(Host(name, tmp_path))
+        made.append(Host(name, tmp_path, heard))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
+    assert spilled(heard, tmp_path) == []
 
 
 @pytest.fixture

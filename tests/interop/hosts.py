@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.spill import Heard
+
 OURS = "ours"
 WIREGUARD_GO = "wireguard-go"
 
@@ -73,9 +75,10 @@ def wait_for(what: str, true: Callable[[], object], *, seconds: float = 10.0) ->
 class Host:
     """A machine of its own, as far as networks and /run go."""
 
-    def __init__(self, name: str, directory: Path) -> None:
+    def __init__(self, name: str, directory: Path, heard: Heard | None = None) -> None:
         self.name = name
         self.directory = directory
+        self.heard = heard
         self._started: list[subprocess.Popen[bytes]] = []
         self._holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "sh", "-c", _HOLD], stdout=subprocess.PIPE
@@ -100,7 +103,7 @@ class Host:
     def call(
         self, *words: str, stdin: str = "", timeout: float = 60.0, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        done = subprocess.run(
             self.inside(*words),
             input=stdin,
             capture_output=True,
@@ -109,6 +112,10 @@ class Host:
             check=False,
             env=None if env is None else os.environ | env,
         )
+        if self.heard is not None:
+            shows = (env or {}).get("WG_HIDE_KEYS") == "never"
+            self.heard.command(words, stdin, done.stdout, done.stderr, shows=shows)
+        return done
 
     def start(
         self,
@@ -144,6 +151,8 @@ class Host:
         path = self.directory / f"{self.name}-{name}"
         path.touch(mode=0o600)
         path.write_text(text)
+        if self.heard is not None:
+            self.heard.given.append(text)  # it may be replaced before the end
         return str(path)
 
     def daemon(self, kind: str, name: str = "wg0", **env: str) -> subprocess.Popen[bytes]:
