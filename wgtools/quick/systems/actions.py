@@ -32,7 +32,17 @@ if TYPE_CHECKING:
 SOCKETS = "/var/run/wireguard"
 
 
-class Command(Step):
+class _Line:
+    """For steps that are one command line, wherever it stands among their fields."""
+
+    argv: tuple[str, ...]
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return (" ".join(self.argv),)
+
+
+class Command(_Line, Step):
     """A program to run; `back` is the command that undoes it, `feed` its standard input.
 
     `safe` is for one that, if it fails, has done nothing; `spare` for one that may fail.
@@ -43,10 +53,6 @@ class Command(Step):
     feed: str = ""
     safe: bool = True
     spare: bool = False
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        return (" ".join(self.argv),)
 
     @property
     def undo(self) -> Step | None:
@@ -61,14 +67,10 @@ class Command(Step):
         return self.spare
 
 
-class Back(Step):
+class Back(_Line, Step):
     """A command that undoes another.  It stays noted if it fails."""
 
     argv: tuple[str, ...]
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        return (" ".join(self.argv),)
 
     @property
     def lasting(self) -> bool:
@@ -76,16 +78,12 @@ class Back(Step):
         return self.argv[0] == "networksetup"
 
 
-class MakeLink(Step):
+class MakeLink(_Line, Step):
     """Have the kernel make the interface `real` for the configuration `name`."""
 
     name: str
     real: str
     argv: tuple[str, ...]
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        return (" ".join(self.argv),)
 
     @property
     def undo(self) -> Step | None:
@@ -139,7 +137,7 @@ class Destroy(Step):
         return ("rm", "-f", *files)
 
 
-class Pin(Step):
+class Pin(_Line, Step):
     """A host route that keeps packets to an endpoint out of the tunnel.
 
     Where one is there already, somebody else has seen to it: no failure of ours.
@@ -149,10 +147,6 @@ class Pin(Step):
     via: str  # gateway, interface, or nothing for a black hole
     argv: tuple[str, ...]
     back: tuple[str, ...]
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        return (" ".join(self.argv),)
 
     @property
     def undo(self) -> Step | None:
@@ -167,14 +161,10 @@ class Pin(Step):
         return True
 
 
-class Unpin(Step):
+class Unpin(_Line, Step):
     endpoint: str
     via: str
     argv: tuple[str, ...]
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        return (" ".join(self.argv),)
 
     @property
     def optional(self) -> bool:
