@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # What any Debian has that is more than a container's base, and what a person would expect.
-INCLUDE = "python3,iproute2,nftables,iputils-ping,systemd,systemd-sysv,dbus"
+INCLUDE = "python3,iproute2,nftables,iputils-ping,systemd,systemd-sysv,dbus,rpm"
 
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
