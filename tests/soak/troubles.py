@@ -15,7 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.interop.hosts import C_WG
-from tests.interop.tunnel import PORT, genkey, pubkey
+from tests.interop.tunnel import INNER4, PORT, genkey, pubkey
 
 if TYPE_CHECKING:
     from tests.soak.soak import Soak
@@ -74,12 +74,17 @@ def _flap_outside(soak: Soak, random: Random) -> None:
 
 
 def _roam(soak: Soak, random: Random) -> None:
-    """Another address outside, and the first one back a moment later."""
+    """Another address outside, and the first one back a moment later.
+
+    Who has moved must be the first to speak: the other goes on talking to where it was, and one
+    who only ever answers would never be heard again (whitepaper 2.1).
+    """
     side = random.randrange(2)
     host, home, other = soak.hosts[side], f"192.0.2.{side + 1}/24", f"192.0.2.{side + 11}/24"
     for gone, come in ((home, other), (other, home)):
         host.ip(f"addr add {come} dev eth0")
         host.ip(f"addr del {gone} dev eth0")
+        host.call("ping", "-n", "-c", "1", "-W", "1", INNER4[1 - side])
         time.sleep(0.5)
 
 
