@@ -83,6 +83,6 @@ complete -c $command -n '__wgtools_quick_verb plan' -l up -d 'Only what up would
 complete -c $command -n '__wgtools_quick_verb plan reload check status' -l json -d 'For programs'
 complete -c $command -n '__wgtools_quick_verb check' -d 'Leave out a remark' -a '(
     __wgtools_quick_values --ignore={endpoint-inside,file-name,hook,host-bits,key,key-reused} \
-        --ignore={missing-address,missing-allowed-ips,missing-key,no-section,overlap,own-key} \
+        --ignore={missing-address,missing-allowed-ips,missing-key,no-section,not-text,overlap,own-key} \
         --ignore={repeated,setting,syntax,unknown-key,unknown-section,unreachable,unreadable} \
         --ignore=world-readable)'

@@ -97,7 +97,7 @@ PIECES = st.sampled_from(
 )
 
 
-@given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60))
+@given(st.lists(PIECES, max_size=20).map("".join) | st.text(max_size=40))
 def test_whatever_comes_in_only_malformed_goes_out(text: str) -> None:
     for whole in (text, f"<plist>{text}</plist>"):
         with contextlib.suppress(proplib.Malformed):
