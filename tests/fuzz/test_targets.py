@@ -18,10 +18,12 @@ import pytest
 from tests.fuzz.catalogue import TARGETS
 from tests.fuzz.mutator import inputs
 
-# In CI the same inputs every time, as far as the time reaches; elsewhere new ones.
-SEED = 51820 if os.environ.get("WGTOOLS_NO_SKIP") else time.time_ns()
+# In CI the same inputs every time, and no more of them on a faster machine; elsewhere new ones.
+SAME = bool(os.environ.get("WGTOOLS_NO_SKIP"))
+SEED = 51820 if SAME else time.time_ns()
 SECONDS = 40.0 / len(TARGETS)
 LEAST = 20  # inputs, however slow the machine
+MOST = 10_000 if SAME else None  # inputs; all targets were seen to stand ten times as many
 
 _ROUND = 25  # inputs
 _SLACK = 16 << 10  # bytes that interpreters take for themselves; a leak of ours would be more
@@ -31,7 +33,7 @@ _SLACK = 16 << 10  # bytes that interpreters take for themselves; a leak of ours
 def test_nothing_breaks(name: str) -> None:
     target = TARGETS[name]
     end = time.monotonic() + SECONDS
-    for tried, data in enumerate(inputs(target.seeds, target.tokens, SEED)):
+    for tried, data in enumerate(islice(inputs(target.seeds, target.tokens, SEED), MOST)):
         if tried >= LEAST and time.monotonic() > end:
             return
         try:

@@ -66,6 +66,10 @@ class Request:
         return self.change is None and not self.errno and not self.last
 
 
+def _too_long() -> Request:
+    return Request(errno=EPROTO, reason="request too long", last=True)
+
+
 class _Refused(Exception):
     """A line that cannot be accepted."""
 
@@ -99,8 +103,10 @@ class RequestReader:
         done: list[Request] = []
         lines = (self._left + data).split(b"\n") if self._left else data.split(b"\n")
         self._left = lines.pop()
-        self._size += len(data)
         for line in lines:
+            self._size += len(line) + 1
+            if len(line) > MAX_LINE or self._size > self._limit:
+                return [*done, _too_long()]
             if self._change is not None and line:
                 if self._refused is None:
                     self._set_line(line)
@@ -108,11 +114,13 @@ class RequestReader:
             request = self._edge(line)
             if request is None:
                 continue
+            self._size = 0
             done.append(request)
             if request.last:
                 return done
-        if len(self._left) > MAX_LINE or (self.is_midway and self._size > self._limit):
-            done.append(Request(errno=EPROTO, reason="request too long", last=True))
+        # the same whether the rest of the line has come or not
+        if len(self._left) > MAX_LINE or self._size + len(self._left) > self._limit:
+            done.append(_too_long())
         return done
 
     def _edge(self, line: bytes) -> Request | None:
@@ -124,7 +132,6 @@ class RequestReader:
             if line:
                 return Request(errno=EINVAL, reason="text after get=1")
             return Request()
-        self._size = 0
         if line == b"get=1":
             self._get = True
         elif line == b"set=1":

@@ -111,7 +111,7 @@ def test_hex_of_either_case_is_taken() -> None:
         pytest.param("listen_port=1_0\n", id="port with underscore"),
         pytest.param("listen_port= 1\n", id="port with blank"),
         pytest.param("listen_port=\xb2\n", id="superscript digit"),
-        pytest.param("listen_port=" + "9" * 5000 + "\n", id="port of many digits"),
+        pytest.param("listen_port=" + "9" * 1000 + "\n", id="port of many digits"),
         pytest.param("fwmark=0x10\n", id="hexadecimal mark"),
         pytest.param("fwmark=4294967296\n", id="mark out of range"),
         pytest.param("replace_peers=false\n", id="replace_peers false"),
@@ -242,6 +242,28 @@ def test_endless_line_ends_the_connection() -> None:
     (request,) = RequestReader().feed(b"set=1\n" + b"x" * (MAX_LINE + 1))
     assert request.last
     assert request.errno == EPROTO
+
+
+@pytest.mark.parametrize("size", [MAX_LINE, MAX_LINE + 1])
+def test_a_long_line_is_judged_the_same_with_and_without_its_end(size: int) -> None:
+    text = b"set=1\n" + b"x" * size
+    ended, reader = RequestReader().feed(text + b"\n\n"), RequestReader()
+    cut = reader.feed(text)
+    if size == MAX_LINE:
+        cut += reader.feed(b"\n\n")
+    (one,), (other,) = ended, cut
+    assert (one.errno, one.last) == (other.errno, other.last) == (EPROTO, size > MAX_LINE)
+
+
+def test_a_request_at_the_limit_is_judged_the_same_however_it_is_cut() -> None:
+    request = b"set=1\nfwmark=1\nfwmark=2\n\n"
+    for limit, last in ((len(request), False), (len(request) - 1, True)):
+        for size in range(1, len(request) + 2):
+            reader, found = RequestReader(max_request=limit), list[Request]()
+            for at in range(0, len(request), size):
+                found += reader.feed(request[at : at + size])
+            (one,) = found
+            assert one.last is last
 
 
 def test_endless_request_ends_the_connection() -> None:
