@@ -75,7 +75,9 @@ class Netlink:
         return True
 
     def delete_link(self, name: str) -> None:
-        rtlinks.delete_link(_index(name), name)
+        from wgtools.quick.removal import remove_link  # `up` does without
+
+        remove_link(_index(name), name)
 
     def link_up(self, name: str, mtu: int) -> None:
         rtlinks.link_up(_index(name), mtu, name)

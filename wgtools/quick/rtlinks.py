@@ -24,16 +24,18 @@ __all__ = [
     "delete_link",
     "encode_address",
     "encode_new_link",
+    "is_there",
     "link_mtu",
     "link_up",
     "make_link",
     "route_to",
     "routes",
+    "tells_of_removal",
 ]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg
 _ADDRESS = struct.Struct("=4BI")  # ifaddrmsg
@@ -88,7 +90,32 @@ def make_link(name: str, kind: str) -> None:
 
 
 def delete_link(index: int, name: str) -> None:
+    """Return when nothing is left of the link, in the kernel's memory either (quick/removal.py)."""
     request(_DELLINK, _LINK.pack(_socket.AF_UNSPEC, 0, index, 0, 0), f"link {name}")
+
+
+def tells_of_removal(messages: Iterable[tuple[int, int, bytes]], index: int) -> bool:
+    """Whether one of them is the notice that the link has gone (not only from a bridge)."""
+    return any(
+        kind == _DELLINK and len(body) >= _LINK.size and _link_of(body) == index
+        for kind, _, body in messages
+    )
+
+
+def _link_of(body: bytes) -> int:
+    family, _, index, _, _ = _LINK.unpack_from(body)
+    return int(index) if family == _socket.AF_UNSPEC else 0
+
+
+def is_there(index: int) -> bool:
+    body = _LINK.pack(_socket.AF_UNSPEC, 0, index, 0, 0)
+    try:
+        request(_GETLINK, body, "link", wanted=_NEWLINK)
+    except AccessError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+    return True
 
 
 def link_up(index: int, mtu: int, name: str) -> None:

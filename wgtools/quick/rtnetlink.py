@@ -22,7 +22,9 @@ from wgtools.quick.steps import Rule
 __all__ = [
     "CREATE",
     "EXCL",
+    "LINKS",
     "MAIN",
+    "Door",
     "add_routes",
     "add_rule",
     "attribute",
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAIN = 254  # RT_TABLE_MAIN
+LINKS = 0x1  # RTMGRP_LINK
 _COMPAT_TABLE = 252  # RT_TABLE_COMPAT: the real number is in an attribute
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ROUTE = struct.Struct("=8BI")  # rtmsg
@@ -67,18 +70,21 @@ _FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 _CHUNK = 500  # routes per send: 30 kB, far below the default socket buffers
 
 
-class _Door:
-    """A netlink socket for one exchange."""
+class Door:
+    """A netlink socket for one exchange, or for the notices of some groups."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int = 0) -> None:
         self._socket = _socket.socket(_socket.AF_NETLINK, _socket.SOCK_RAW, _socket.NETLINK_ROUTE)
-        self._socket.bind((0, 0))
+        self._socket.bind((0, groups))
 
-    def __enter__(self) -> _Door:
+    def __enter__(self) -> Door:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def filter_strictly(self) -> None:
         """Have the kernel filter dumps, or a router's million routes would all come."""
@@ -100,17 +106,21 @@ class _Door:
         Raises AccessError.
         """
         while True:
-            try:
-                data = self._socket.recv(1 << 16)
-            except OSError as error:
-                raise _refused("netlink", error.errno or 0) from error
-            offset = 0
-            while offset + _HEADER.size <= len(data):
-                length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
-                if length < _HEADER.size:
-                    break
-                yield kind, sequence, data[offset + _HEADER.size : offset + length]
-                offset += (length + 3) & ~3
+            yield from self.take()
+
+    def take(self) -> Iterator[tuple[int, int, bytes]]:
+        """What comes at once.  Raises AccessError."""
+        try:
+            data = self._socket.recv(1 << 16)
+        except OSError as error:
+            raise _refused("netlink", error.errno or 0) from error
+        offset = 0
+        while offset + _HEADER.size <= len(data):
+            length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
+            if length < _HEADER.size:
+                break
+            yield kind, sequence, data[offset + _HEADER.size : offset + length]
+            offset += (length + 3) & ~3
 
 
 def _message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
@@ -141,7 +151,7 @@ def request(kind: int, body: bytes, what: str, flags: int = 0, *, wanted: int = 
     Raises AccessError with `what` in its message.
     """
     flags |= _REQUEST if wanted else _REQUEST | _ACK
-    with _Door() as door:
+    with Door() as door:
         door.send(_message(kind, flags, 0, body))
         for answer, _, rest in door.messages():
             if answer == _NLMSG_ERROR:
@@ -157,7 +167,7 @@ def request(kind: int, body: bytes, what: str, flags: int = 0, *, wanted: int = 
 def dump(kind: int, wanted: int, body: bytes, what: str) -> list[bytes]:
     """The bodies of all messages that answer a question for a list.  Raises AccessError."""
     found: list[bytes] = []
-    with _Door() as door:
+    with Door() as door:
         door.filter_strictly()
         door.send(_message(kind, _REQUEST | _DUMP, 0, body))
         for answer, _, rest in door.messages():
@@ -205,7 +215,7 @@ def add_routes(routes: Sequence[tuple[str, int]], link: int) -> None:
     Only the last message of a chunk asks for an answer: the kernel works through all
     of them in order and reports each failure by itself.
     """
-    with _Door() as door:
+    with Door() as door:
         for start in range(0, len(routes), _CHUNK):
             chunk = routes[start : start + _CHUNK]
             last = len(chunk) - 1
@@ -220,7 +230,7 @@ def add_routes(routes: Sequence[tuple[str, int]], link: int) -> None:
                 raise _refused(f"route to {chunk[index][0]}", code)
 
 
-def _first_failure(door: _Door, last: int) -> tuple[int, int]:
+def _first_failure(door: Door, last: int) -> tuple[int, int]:
     """(errno, index) of the first message refused, (0, last) when none was."""
     failed: tuple[int, int] | None = None
     try:
