@@ -23,7 +23,7 @@ SAME = bool(os.environ.get("WGTOOLS_NO_SKIP"))
 SEED = 51820 if SAME else time.time_ns()
 SECONDS = 40.0 / len(TARGETS)
 LEAST = 20  # inputs, however slow the machine
-MOST = 10_000 if SAME else None  # inputs; all targets were seen to stand ten times as many
+MOST = 10_000 if SAME else None  # inputs; all targets have stood more of them than come here
 
 _ROUND = 25  # inputs
 _SLACK = 16 << 10  # bytes that interpreters take for themselves; a leak of ours would be more

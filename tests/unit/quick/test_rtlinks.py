@@ -85,3 +85,27 @@ def test_attributes_that_are_cut_short_are_left_out(cut: int) -> None:
 
 def test_attributes_of_no_length_end_the_reading() -> None:
     assert rtlinks.attributes(bytes(16)) == {}
+
+
+def _notice(index: int, *, family: int = 0, kind: int = 17) -> tuple[int, int, bytes]:
+    message = ifinfmsg()
+    message["family"], message["index"] = family, index
+    return kind, 0, encoded(message)
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([_notice(7)], True),
+        ([_notice(8), _notice(7)], True),
+        ([_notice(8)], False),
+        ([_notice(7, kind=16)], False),  # it only changed
+        ([_notice(7, family=7)], False),  # it has left a bridge
+        ([(17, 0, b"short")], False),
+        ([], False),
+    ],
+)
+def test_the_notice_that_a_link_has_gone(
+    messages: list[tuple[int, int, bytes]], *, told: bool
+) -> None:
+    assert rtlinks.tells_of_removal(messages, 7) is told
