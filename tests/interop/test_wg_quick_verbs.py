@@ -284,7 +284,7 @@ def test_status_tells_file_engine_journal_and_drift(pair_up: tuple[Machine, Mach
     wait_for("the engine's end", lambda: not here.host.has_socket("wg0"))
     done = here.host.call(QUICK, "status", "wg0")
     assert done.returncode == 1
-    assert "gone, but not cleaned up" in done.stdout
+    assert "down; nothing is left but the record of it" in done.stdout
     there.host.call(QUICK, "down", str(there.file), env=ALONE)
     assert there.host.run(QUICK, "status") == "nothing is up\n"
     assert there.host.call(QUICK, "status", "wg0").returncode == 1

@@ -27,7 +27,7 @@ _MOST = 8  # differences shown here; `plan` shows all
 def run(word: str, *, as_json: bool) -> int:
     name = files.locate(word).name if "/" in word else word
     found = [status.look(one) for one in ([name] if name else status.names())]
-    if name and not found[0].up and found[0].journal != "left behind":
+    if name and not found[0].up and found[0].journal in ("none", "unknown"):
         hint = f"to bring it up, type: wg-quick up {word}"
         raise WgError(f"`{name}' is not up", hint=hint)
     if as_json:
@@ -50,7 +50,8 @@ def _rows(one: Status, now: int) -> list[Row]:
     if one.engine is not None:
         rows.append(_line("engine", [(_engine(one), "")]))
     rows.append(_line("journal", [_journal(one)]))
-    rows.append(_line("drift", [_drift(one)]))
+    if one.up:
+        rows.append(_line("drift", [_drift(one)]))
     differences = one.differences or []
     rows += [[("   ", ""), *row] for row in quick_plan.difference_rows(differences[:_MOST])]
     if len(differences) > _MOST:
@@ -70,7 +71,11 @@ def _line(label: str, value: Row) -> Row:
 
 
 def _up(one: Status) -> tuple[str, str]:
-    return ("up", "bold green") if one.up else ("gone, but not cleaned up", "bold red")
+    if one.up:
+        return "up", "bold green"
+    if one.journal == "left behind":
+        return "gone, but not cleaned up", "bold red"
+    return "down; nothing is left but the record of it", "bold"
 
 
 def _engine(one: Status) -> str:
@@ -80,7 +85,9 @@ def _engine(one: Status) -> str:
     pid = f", pid {engine.pid}" if engine.pid else ""
     if engine.kind == "embedded":
         return f"embedded ({engine.program}{pid})"
-    return f"{engine.program or 'a program'} (userspace{pid})"
+    if engine.kind == "unknown":
+        return f"unknown: a userspace program that cannot be seen from here{pid}"
+    return f"{engine.program} (userspace{pid})"
 
 
 def _typed(verb: str, one: Status) -> str:
@@ -97,6 +104,8 @@ def _journal(one: Status) -> tuple[str, str]:
         return "only root can read it", "dim"
     return "none: it was brought up by another program", "yellow"
 
+    if one.journal == "record only":
+        return f"has nothing to undo; goes with the next `up', or: {_typed('down', one)}", "dim"
 
 def _drift(one: Status) -> tuple[str, str]:
     if one.differences is None:

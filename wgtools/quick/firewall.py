@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from wgtools.quick.apply import NOT_FOUND, CommandFailed, NotInForce, find_program, run
 
-__all__ = ["add", "iptables_text", "mark_left_behind", "nft_text", "remove", "table_name", "tool"]
+__all__ = [
+    "add",
+    "iptables_text",
+    "is_left",
+    "mark_left_behind",
+    "nft_text",
+    "remove",
+    "table_name",
+    "tool",
+]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -146,18 +155,38 @@ def mark_left_behind(name: str) -> int:
     return 0
 
 
+def is_left(name: str) -> bool:
+    """Whether `remove` would find anything.  Raises CommandFailed."""
+    if find_program("nft") and _families_of_tables(name):
+        return True
+    programs = [program for program in _IPTABLES.values() if find_program(f"{program}-save")]
+    return any(_deletions(name, program) for program in programs)
+
+
 def _remove_tables(name: str, echo: Callable[[str], None]) -> None:
-    wanted = table_name(name)
-    listed = run(["nft", "list", "tables"], capture=True).decode("utf-8", "replace")
-    words = [line.split() for line in listed.splitlines()]
-    ours = [w[1] for w in words if len(w) == 3 and w[0] == "table" and w[2] == wanted]
-    if ours:
+    families = _families_of_tables(name)
+    if families:
         echo("nft -f /dev/fd/63")
-        text = "".join(f"delete table {family} {wanted}\n" for family in ours)
+        text = "".join(f"delete table {family} {table_name(name)}\n" for family in families)
         run(["nft", "-f", "-"], data=text.encode())
 
 
+def _families_of_tables(name: str) -> list[str]:
+    wanted = table_name(name)
+    listed = run(["nft", "list", "tables"], capture=True).decode("utf-8", "replace")
+    words = [line.split() for line in listed.splitlines()]
+    return [w[1] for w in words if len(w) == 3 and w[0] == "table" and w[2] == wanted]
+
+
 def _remove_rules(name: str, program: str, echo: Callable[[str], None]) -> None:
+    lines = _deletions(name, program)
+    if lines:
+        echo(f"{program}-restore -n")
+        run([f"{program}-restore", "-n"], data=("\n".join(lines) + "\n").encode())
+
+
+def _deletions(name: str, program: str) -> list[str]:
+    """What `restore` must be told; [] if no rule carries our name."""
     saved = run([f"{program}-save"], capture=True, quiet=True).decode("utf-8", "replace")
     mark = f'--comment "{_comment(name)}"'
     lines, found = [], False
@@ -167,6 +196,4 @@ def _remove_rules(name: str, program: str, echo: Callable[[str], None]) -> None:
         elif line.startswith("-A ") and mark in line:
             lines.append("-D " + line[3:])
             found = True
-    if found:
-        echo(f"{program}-restore -n")
-        run([f"{program}-restore", "-n"], data=("\n".join(lines) + "\n").encode())
+    return lines if found else []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from wgtools import ipc
 from wgtools.errors import WgError
-from wgtools.quick import files, live
+from wgtools.quick import files, leftovers, live
 from wgtools.quick.journal import DIRECTORY, Journal, namespace
 from wgtools.quick.linux import link_index
 
@@ -30,7 +30,10 @@ _MODULE = "wgtools.daemon"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Who carries an interface: `kernel`, `embedded` or `program`."""
+    """Who carries an interface: `kernel`, `embedded`, `program`, or `unknown`.
+
+    Unknown is a program whose process the caller may not look into.
+    """
 
     kind: str
     program: str = ""
@@ -46,8 +49,8 @@ class Status:
     file: str = ""  # empty: no file of it is known
     engine: Engine | None = None
     device: Device | None = None
-    journal: str = "none"  # or `kept`, `left behind`
-    undo_steps: int = 0
+    journal: str = "none"  # or `kept`, `left behind`, `record only`, `unknown`
+    undo_steps: int = 0  # of a journal left behind: that would still change something
     differences: list[Difference] | None = None
     remarks: list[WgError] = field(default_factory=list)
 
@@ -80,11 +83,7 @@ def look(name: str) -> Status:
         return telling.look(name)
     found = Status(name, live.is_up(name))
     journal = Journal(name)
-    found.undo_steps = len(journal.undos)
-    if journal.undos:
-        found.journal = "kept" if found.up else "left behind"
-    elif os.geteuid() != 0:
-        found.journal = "unknown"
+    _judge_journal(found, journal)
     found.file = journal.config_file or f"{files.DIRECTORY}/{name}.conf"
     if not found.up:
         return found
@@ -98,6 +97,18 @@ def look(name: str) -> Status:
         text = f"{error.filename or found.file}: {error.strerror}"
         found.remarks.append(WgError(text, hint="root sees more"))
     return found
+
+
+def _judge_journal(found: Status, journal: Journal) -> None:
+    if not journal.undos:
+        found.journal = "none" if os.geteuid() == 0 else "unknown"
+        return
+    left = journal.undos if found.up else leftovers.remaining(journal.undos)
+    found.undo_steps = len(left)
+    found.journal = "kept" if found.up else "left behind" if left else "record only"
+    if found.journal == "record only" and any(journal.hooks.values()):
+        hint = f"if they did not, this runs them: wg-quick down {found.name}"
+        found.remarks.append(WgError("whether its Down hooks ran cannot be told", hint=hint))
 
 
 def _differences(found: Status) -> list[Difference] | None:
@@ -121,7 +132,9 @@ def engine_of(name: str) -> Engine:
     ours = [w for w in words if w.startswith(_MODULE) or os.path.basename(w) == "wgtools-engine"]
     if ours:
         return Engine("embedded", "wgtools-engine", pid)
-    return Engine("program", os.path.basename(words[0]) if words else "", pid)
+    if not words:
+        return Engine("unknown", pid=pid)
+    return Engine("program", os.path.basename(words[0]), pid)
 
 
 def _listener(path: str) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "choose",
     "current_servers",
     "entry_name",
+    "is_left",
     "left_behind",
     "remark",
     "remove",
@@ -77,6 +78,17 @@ def left_behind(name: str) -> bool:
     from wgtools.quick.dns import resolvfile
 
     return resolvfile.holds(name)
+
+
+def is_left(step: RemoveDNS) -> bool:
+    """Whether there is still something to remove once the link is gone."""
+    if step.method == "file":
+        return left_behind(step.entry)
+    if step.method == "resolved":
+        return False  # it keeps servers per link, and forgets them with it
+    from wgtools.quick.dns import resolvconf
+
+    return resolvconf.holds(step.entry)
 
 
 def entry_name(name: str, method: str) -> str:

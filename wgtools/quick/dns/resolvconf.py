@@ -11,7 +11,7 @@ import os
 
 from wgtools.quick.apply import NOT_FOUND, CommandFailed, NotInForce, find_program, run
 
-__all__ = ["add", "current_servers", "entry_name", "prefix", "remove"]
+__all__ = ["add", "current_servers", "entry_name", "holds", "prefix", "remove"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
@@ -59,6 +59,21 @@ def add(name: str, servers: Iterable[str], domains: Iterable[str]) -> None:
 
 def remove(name: str) -> None:
     run(["resolvconf", "-d", name, "-f"], data=b"")
+
+
+def holds(entry: str) -> bool:
+    """Whether there are words of an entry whose link is gone; without the program, who knows."""
+    program = find_program("resolvconf")
+    if not program:
+        return True
+    if os.path.basename(os.path.realpath(program)) == "resolvectl":
+        return False  # they were the link's own
+    if os.path.isdir(_CLASSIC):  # Debian's, whose -l prints all entries in one
+        return os.path.exists(os.path.join(_CLASSIC, entry))
+    try:
+        return bool(run(["resolvconf", "-l", entry], data=b"", capture=True, quiet=True))
+    except CommandFailed:
+        return False
 
 
 def current_servers(entry: str) -> list[str]:

@@ -104,9 +104,11 @@ def look(name: str) -> Status:
     words, facts = of(sys.platform), facts_here()
     real = _host(words, facts).real_name(name)
     journal = Journal(name)
-    found = Status(name, bool(real), undo_steps=len(journal.undos))
+    # Whether other undos still find something is not looked up here.
+    left = [undo for undo in journal.undos if real or not isinstance(undo, actions.Destroy)]
+    found = Status(name, bool(real), undo_steps=len(left))
     if journal.undos:
-        found.journal = "kept" if real else "left behind"
+        found.journal = "kept" if real else "left behind" if left else "record only"
     elif os.geteuid() != 0:
         found.journal = "unknown"
     found.file = journal.config_file
@@ -114,7 +116,7 @@ def look(name: str) -> Status:
         places = [f"{directory}/{name}.conf" for directory in files.DIRECTORIES]
         found.file = next((path for path in places if os.path.lexists(path)), "")
     if real:
-        found.engine = Engine("program") if is_socket(real) else Engine("kernel")
+        found.engine = Engine("unknown") if is_socket(real) else Engine("kernel")
         try:
             found.device = ipc.get(real)
         except WgError as error:
