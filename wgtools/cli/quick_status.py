@@ -100,12 +100,12 @@ def _journal(one: Status) -> tuple[str, str]:
         return f"in order: `down' has {steps} to undo", ""
     if one.journal == "left behind":
         return f"{steps} left behind; to clean up: {_typed('down', one)}", "bold red"
+    if one.journal == "record only":
+        return f"has nothing to undo; goes with the next `up', or: {_typed('down', one)}", "dim"
     if one.journal == "unknown":
         return "only root can read it", "dim"
     return "none: it was brought up by another program", "yellow"
 
-    if one.journal == "record only":
-        return f"has nothing to undo; goes with the next `up', or: {_typed('down', one)}", "dim"
 
 def _drift(one: Status) -> tuple[str, str]:
     if one.differences is None:
