@@ -12,6 +12,7 @@ from wgtools.daemon.confine.bpf import ALLOW, KILL, REFUSE, Architecture, Condit
 from wgtools.daemon.confine.calls import KILLED, allowed
 from wgtools.daemon.confine.linux import ALL_RIGHTS, rights
 from wgtools.daemon.confine.numbers import ARCHITECTURES
+from wgtools.daemon.udpoptions import options_of
 
 HERE = Architecture(0xC000003E, {"read": 0, "ioctl": 16, "socket": 41, "execve": 59, "open": 2})
 
@@ -164,6 +165,34 @@ def test_ioctls_look_and_change_nothing(machine: str) -> None:
     assert verdict(machine, "ioctl", 3, 0x8914) == REFUSE  # SIOCSIFFLAGS
     assert verdict(machine, "ioctl", 3, 0x400454CA) == REFUSE  # TUNSETIFF
     assert verdict(machine, "ioctl", 3, 0x5412) == REFUSE  # TIOCSTI
+
+
+@MACHINES
+def test_no_process_is_signalled_by_way_of_a_descriptor(machine: str) -> None:
+    for command in (0, 1, 2, 3, 4, 1030):
+        assert verdict(machine, "fcntl", 3, command) == ALLOW, command
+    for command in (8, 10, 15, 1024, 1026):  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
+        assert verdict(machine, "fcntl", 3, command) == REFUSE, command
+
+
+@MACHINES
+def test_every_option_of_a_new_socket_can_be_set(machine: str) -> None:
+    options = options_of("linux")
+    assert options.probe_mark is not None
+    wanted = [*options.four, *options.six, options.probe_mark]
+    wanted += [(1, number, 0) for number in (options.receive_buffer, options.send_buffer, 7, 8)]
+    wanted += [(17, options.gro, 1), (17, options.segment, 0)]
+    wanted += [(41, 26, 1), (270, 1, 1)]  # IPV6_V6ONLY; NETLINK_ADD_MEMBERSHIP
+    for level, option, _ in wanted:
+        assert verdict(machine, "setsockopt", 3, level, option) == ALLOW, (level, option)
+
+
+@MACHINES
+def test_no_option_reaches_the_packet_filter_or_ipsec(machine: str) -> None:
+    # IPT_SO_SET_REPLACE, ARPT_, EBT_, IP6T_; IP_XFRM_POLICY, IPV6_XFRM_POLICY; SO_ATTACH_BPF
+    for level, option in ((0, 64), (0, 96), (0, 128), (41, 64), (0, 17), (41, 35), (1, 50)):
+        assert verdict(machine, "setsockopt", 3, level, option) == REFUSE, (level, option)
+    assert verdict(machine, "setsockopt", 3, 6, 1) == REFUSE  # of TCP
 
 
 # ------------------------------------------------------------------ Landlock

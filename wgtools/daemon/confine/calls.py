@@ -18,6 +18,18 @@ _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 _SOCK_DGRAM = 2
 _SOCK_FLAGS = 0o4000 | 0o2000000  # SOCK_NONBLOCK, SOCK_CLOEXEC: equal on both architectures
 _LEVELS = (0, 1, 17, 41, 270)  # IPPROTO_IP, SOL_SOCKET, SOL_UDP, IPPROTO_IPV6, SOL_NETLINK
+# Of whatever level: what opening another port, a mark (udpoptions.py, udp.py) and an ear
+# elsewhere (tun/netns.py) set.  With CAP_NET_ADMIN, others are doors to the packet filter
+# (IPT_SO_SET_REPLACE, 64) and to IPsec policies (IP_XFRM_POLICY, 17).
+_OPTIONS = (
+    *(1, 7, 8, 10, 23, 26),  # NETLINK_ADD_MEMBERSHIP, SO_SNDBUF, SO_RCVBUF and IP_PKTINFO,
+    # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IPV6_V6ONLY
+    *(32, 33, 36, 49),  # SO_SNDBUFFORCE, SO_RCVBUFFORCE, SO_MARK, IPV6_RECVPKTINFO
+    *(103, 104),  # UDP_SEGMENT, UDP_GRO
+)
+# F_SETOWN and F_SETSIG would let the kernel send any signal to any process, where Landlock is
+# older than Linux 6.12: linux/fcntl.h, asm-generic/fcntl.h.
+_FCNTLS = (*range(5), 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL; F_DUPFD_CLOEXEC
 
 _IOCTLS = (
     *(0x800454D2, 0x54E3),  # TUNGETIFF, TUNGETDEVNETNS: linux/if_tun.h
@@ -39,7 +51,7 @@ _PLAIN = (
     # Landlock sees to)
     *("stat", "lstat", "fstat", "newfstatat", "statx", "unlink", "unlinkat"),
     # what Python and the C library do for themselves
-    *("munmap", "mremap", "madvise", "brk", "futex", "sched_yield", "getrusage", "fcntl", "lseek"),
+    *("munmap", "mremap", "madvise", "brk", "futex", "sched_yield", "getrusage", "lseek"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack"),
     *("getpid", "gettid", "getuid", "geteuid", "exit", "exit_group"),
 )
@@ -64,7 +76,8 @@ def allowed(*, unix_query: bool = False) -> dict[str, tuple[Condition, ...]]:
     no_code = (Condition(2, (0,), mask=_PROT_EXEC),)
     calls: dict[str, tuple[Condition, ...]] = {name: () for name in _PLAIN}
     calls["ioctl"] = (Condition(1, _IOCTLS),)
-    calls["setsockopt"] = (Condition(1, _LEVELS),)
+    calls["fcntl"] = (Condition(1, _FCNTLS),)
+    calls["setsockopt"] = (Condition(1, _LEVELS), Condition(2, _OPTIONS))
     calls["socket"] = (
         Condition(0, families),
         Condition(1, (_SOCK_DGRAM,), mask=0xFFFFFFFF & ~_SOCK_FLAGS),
