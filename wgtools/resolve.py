@@ -38,14 +38,15 @@ _FINAL = {
 }
 _MISSPELT = "no name server knows that name: is it spelled right?"
 _NO_SERVERS = "no name server answered: is this machine online, and /etc/resolv.conf right?"
+_NO_PORT = "behind the colon stands a number from 1 to 65535, as in vpn.example.org:51820"
 _BAD_SERVICE = "Servname not supported for ai_socktype"
 
 
 class LookupFailed(WgError):
     """Asking libc once gave nothing; `final` if asking again would not either."""
 
-    def __init__(self, message: str, *, final: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, final: bool, hint: str = "") -> None:
+        super().__init__(message, hint=hint or (_MISSPELT if final else _NO_SERVERS))
         self.final = final
 
 
@@ -56,7 +57,8 @@ def lookup(wanted: HostPort) -> Endpoint:
         return known
     number = port_number(wanted.port)
     if number is not None and not 0 <= number <= PORT_MAX:
-        raise LookupFailed(_BAD_SERVICE, final=True)  # glibc would take it modulo 65536
+        # glibc would take it modulo 65536.
+        raise LookupFailed(_BAD_SERVICE, final=True, hint=_NO_PORT)
     # Bytes, or CPython would put the host through IDNA.
     return _ask(wanted.host, wanted.port, 0)
 
@@ -80,7 +82,8 @@ def _ask(host: bytes | None, port: bytes, flags: int) -> Endpoint:
         )
     except _socket.gaierror as error:
         code, text = error.args
-        raise LookupFailed(text, final=code in _FINAL) from error
+        hint = _NO_PORT if code == _socket.EAI_SERVICE else ""
+        raise LookupFailed(text, final=code in _FINAL, hint=hint) from error
     except OSError as error:  # EAI_SYSTEM
         raise LookupFailed(os.strerror(error.errno or 0), final=False) from error
     return Endpoint(name, int(service))
@@ -121,8 +124,8 @@ class Resolver:
                 return self._ask(wanted)
             except LookupFailed as error:
                 if error.final or retries <= 0:
-                    hint = _MISSPELT if error.final else _NO_SERVERS
-                    raise ConfigError(f"{error.message}: `{shown}'", hint=hint) from error
+                    text = f"{error.message}: `{shown}'"
+                    raise ConfigError(text, hint=error.hint) from error
                 seconds = wait / 1_000_000
                 self._say(f"{error.message}: `{shown}'. Trying again in {seconds:.2f} seconds...")
             self._sleep(seconds)

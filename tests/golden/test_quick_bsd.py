@@ -126,7 +126,7 @@ def test_freebsd_up_and_down(play: Play) -> None:
     assert twice["err"] == [
         "wg-quick: `wg0' is not a WireGuard interface",
         "",
-        "hint: it is not up.  What is, says: wg-quick status",
+        "hint: it is not up; to see what is, type: wg-quick status",
     ]
 
 

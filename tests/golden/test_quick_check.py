@@ -8,6 +8,7 @@ wg0.json, and read the difference.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -15,8 +16,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from wgtools.cli import quick_check
 
 HERE = Path(__file__).parent / "quick_check"
 QUICK = str(Path(sys.executable).with_name("wg-quick"))
@@ -61,6 +65,19 @@ def test_exit_statuses(tmp_path: Path, more: str, status: int) -> None:
     path.write_text(GOOD + more)
     assert check(str(path)).returncode == status
     assert check(str(path), str(HERE / "wg0.conf")).returncode == 1
+
+
+def test_a_file_that_is_roots_says_who_can_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def closed(*_words: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(quick_check, "open", closed, raising=False)
+    assert quick_check.run([str(tmp_path / "wg0.conf")], as_json=False, ignore=[]) == 1
+    said = capfd.readouterr().out
+    assert "cannot be read: Permission denied [unreadable]" in said
+    assert "remedy: only root may: run this as root" in said
 
 
 @pytest.mark.parametrize(

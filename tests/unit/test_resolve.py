@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import _socket
+from collections.abc import Callable
+from typing import NoReturn
+
 import pytest
 
 from wgtools.errors import ConfigError, UsageError
@@ -125,6 +129,33 @@ def test_lookup_refuses_ports_out_of_range_for_good(port: bytes) -> None:
     with pytest.raises(LookupFailed, match="Servname not supported") as raised:
         lookup(HostPort(b"vpn", port, b""))
     assert raised.value.final
+    assert raised.value.hint.startswith("behind the colon stands a number")
+
+
+def test_the_hint_is_about_what_is_wrong() -> None:
+    """A port of no known name is not to be looked for in /etc/resolv.conf."""
+
+    def fails(code: int, text: str) -> Callable[..., NoReturn]:
+        def getaddrinfo(*_words: object) -> NoReturn:
+            raise _socket.gaierror(code, text)
+
+        return getaddrinfo
+
+    hints = []
+    for code in (_socket.EAI_SERVICE, _socket.EAI_AGAIN, _socket.EAI_NONAME):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_socket, "getaddrinfo", fails(code, "No luck"))
+            said: list[str] = []
+            resolver = Resolver(said.append, environ=lambda _name: b"0")
+            resolver.begin()
+            with pytest.raises(ConfigError, match="No luck: `vpn:wireguard'") as raised:
+                resolver.endpoint(HostPort.parse(b"vpn:wireguard"))
+            hints.append(raised.value.hint.split()[:3])
+    assert hints == [
+        ["behind", "the", "colon"],
+        ["no", "name", "server"],
+        ["no", "name", "server"],
+    ]
 
 
 def test_whole_change() -> None:

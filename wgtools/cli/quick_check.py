@@ -58,7 +58,8 @@ def _judge(word: str, ignore: set[str]) -> tuple[str, bytes, list[Finding]]:
         around = _surroundings(path)
     except OSError as error:
         text = f"cannot be read: {error.strerror}"
-        return path, b"", [lint.Finding(lint.ERROR, "unreadable", text)]
+        hint = "only root may: run this as root" if isinstance(error, PermissionError) else ""
+        return path, b"", [lint.Finding(lint.ERROR, "unreadable", text, hint=hint)]
     found = [f for f in lint.lint(data, path, around) if f.code not in ignore]
     stem = os.path.basename(path).removesuffix(".conf")
     if "file-name" not in ignore and not (path.endswith(".conf") and files.is_name(stem)):

@@ -34,7 +34,7 @@ def run(word: str, *, as_json: bool, engine: str, up_only: bool) -> int:
     name, path = about.name, about.target.path
     if live.is_up(name):
         if up_only:
-            hint = f"what differs from the file, says: wg-quick plan {name}"
+            hint = f"to see what differs from its file, type: wg-quick plan {name}"
             raise WgError(f"`{name}' already exists", hint=hint)
         reading = live.read(about)
         found = reading.differences

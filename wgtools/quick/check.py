@@ -187,7 +187,8 @@ def _mtu(config: QuickFile, found: _Findings) -> int | None:
         return None
     mtu = _number(config.mtu.text)
     if mtu is None or not _MTU_MIN <= mtu <= _MTU_MAX:
-        found.error(f"`{config.mtu.text}' is not an MTU", config.mtu, "1420 suits most networks")
+        hint = f"{_MTU_MIN} to {_MTU_MAX}; 1420 suits most networks"
+        found.error(f"`{config.mtu.text}' is not an MTU", config.mtu, hint)
         return None
     if mtu < _IPV6_MTU and any(":" in value.text for value in config.addresses):
         text = f"with an MTU of {mtu} the kernel takes IPv6 off this interface"

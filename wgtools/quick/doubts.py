@@ -32,7 +32,7 @@ def doubts(config: QuickFile, change: DeviceChange) -> list[ConfigError]:
     if shared:
         more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
         text = f"{shared[0]}{more}: allowed IPs of two peers, and only the later gets them"
-        hint = f"where, says: wg-quick check {config.name}"
+        hint = f"to see where, type: wg-quick check {config.name}"
         found.append(Doubt(text, file=config.name, hint=hint))
     return found
 

@@ -110,7 +110,7 @@ def refused(error: AccessError, change: DeviceChange) -> AccessError:
     if error.errno == errno.EADDRINUSE and change.listen_port and not hint:
         hint = f"another program has UDP port {change.listen_port}; it, or ListenPort, must change"
         if sys.platform == "linux":
-            hint += f".  Who it is: ss -ulnp sport = :{change.listen_port}"
+            hint += f"; to see which, type: ss -ulnp sport = :{change.listen_port}"
     text = f"Unable to modify interface: {error.message}"
     return AccessError(text, errno=error.errno, hint=hint)
 

@@ -25,5 +25,5 @@ def bad_save_config(word: Value, file: str) -> ConfigErrors:
 
 def not_wireguard(name: str, *, there: bool) -> WgError:
     other = "it is there, but of another kind" if there else ""
-    hint = other or "it is not up.  What is, says: wg-quick status"
+    hint = other or "it is not up; to see what is, type: wg-quick status"
     return WgError(f"`{name}' is not a WireGuard interface", hint=hint)

@@ -33,5 +33,6 @@ def test_doubts(text: str, messages: list[str]) -> None:
     found = check(config, tables={}, bad_hook=lambda _: False).warnings
     assert all(isinstance(each, Doubt) and each.hint for each in found)
     assert len(found) == len(messages)
+    assert all("type: " in each.hint or "with: " in each.hint for each in found)
     for each, message in zip(found, messages, strict=True):
         assert each.message.startswith(message)
