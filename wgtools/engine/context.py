@@ -59,7 +59,9 @@ class Context(Generic[PeerT]):
         self.outbox = Outbox()
         self.agenda: Agenda[PeerT] = Agenda()
         self.indices: IndexTable[Session[PeerT], PeerT] = IndexTable(entropy)
-        self.hosts: dict[bytes, list[PeerT]] = {}  # packed addresses of endpoints, and who is there
+        # Packed addresses of endpoints, their ports, and who is there, as keys.  Behind one NAT
+        # there may be thousands; of one port few.
+        self.hosts: dict[bytes, dict[int, dict[PeerT, None]]] = {}
         self.staged_bytes = 0  # over all peers
         self.unsettled: list[PeerT] = []  # sent data in this turn; their timers wait for its end
 

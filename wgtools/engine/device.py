@@ -14,6 +14,7 @@ from wgtools.engine.allowedips import AllowedIPs
 from wgtools.engine.constants import PADDING_MULTIPLE
 from wgtools.engine.context import Context
 from wgtools.engine.events import Drop, Now
+from wgtools.engine.loopguard import destination_port
 from wgtools.engine.noise import Identity
 from wgtools.engine.offload import GSO_NONE, NET_HEADER, NET_HEADER_SIZE, checksums_of
 from wgtools.engine.peer import Peer, PeerState
@@ -248,10 +249,12 @@ class Engine:
         if peer is None:
             self.counters[Drop.NO_ROUTE] += 1
             return
-        there = self._context.hosts.get(destination)
-        if there is not None and any(other.has_made(view, end) for other in there):
-            self.counters[Drop.ROUTING_LOOP] += 1
-            return
+        ports = self._context.hosts.get(destination)
+        if ports is not None:
+            there = ports.get(destination_port(view, end), ())
+            if any(other.has_made(view, end) for other in there):
+                self.counters[Drop.ROUTING_LOOP] += 1
+                return
         _, gso_type, _, gso_size, _, _ = NET_HEADER.unpack_from(view)
         peer.send_frame(view, end, 0 if gso_type == GSO_NONE else gso_size, now)
 

@@ -20,7 +20,7 @@ from wgtools.engine.offload import NET_HEADER_SIZE, UDP
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["is_our_own"]
+__all__ = ["destination_port", "is_our_own"]
 
 _FRAGMENT = 44  # RFC 8200 4.5
 _HEAD = Struct("<II")  # type and reserved bytes; the first index of every message
@@ -45,6 +45,12 @@ def _udp_payload(frame: memoryview, end: int) -> int:
         if protocol != UDP:
             return 0
     return at + 8 if at + 8 + _HEAD.size <= end else 0
+
+
+def destination_port(frame: memoryview, end: int) -> int:
+    """The port that frame[:end] goes to, if it may carry a message of ours; else 0."""
+    at = _udp_payload(frame, end)
+    return frame[at - 6] << 8 | frame[at - 5] if at else 0
 
 
 def is_our_own(

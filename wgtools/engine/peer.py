@@ -144,19 +144,23 @@ class Peer:
         self.sticky = None
 
     def _move_to(self, address: Address) -> None:
-        self.address = address
         host = packed_host(address)
-        if host != self.host:
+        if self.address is None or (host, address[1]) != (self.host, self.address[1]):
             self._move_out()
             self.host = host
-            self._context.hosts.setdefault(host, []).append(self)
+            ports = self._context.hosts.setdefault(host, {})
+            ports.setdefault(address[1], {})[self] = None
+        self.address = address
 
     def _move_out(self) -> None:
-        there = self._context.hosts.get(self.host)
-        if there is not None:
-            there.remove(self)
-            if not there:
-                del self._context.hosts[self.host]
+        hosts = self._context.hosts
+        if self.address is not None and self.host in hosts:
+            ports, port = hosts[self.host], self.address[1]
+            ports[port].pop(self, None)
+            if not ports[port]:
+                del ports[port]
+            if not ports:
+                del hosts[self.host]
         self.host = b""
 
     def set_interval(self, seconds: int, now: Now) -> None:

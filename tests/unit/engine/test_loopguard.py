@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from wgtools.engine.events import Drop
+from wgtools.engine.peer import Peer
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
 from wgtools.testing.link import Host, Link, frame, make_host, pair
@@ -202,3 +203,41 @@ def test_many_peers_behind_one_address_are_told_apart() -> None:
     moved.set_address(("192.0.2.9", 1))
     joined.send(a, routed_back(datagram, FOUR))
     assert len(said(a)) == 1
+
+
+def test_a_frame_to_a_crowded_address_costs_no_look_at_each_peer_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind one NAT there may be thousands, and one of them can send packets to it."""
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    crowd = [
+        PeerChange(Key(n.to_bytes(32, "big")), endpoint=Endpoint("10.0.0.2", 10000 + n))
+        for n in range(1, 200)
+    ]
+    a.engine.configure(DeviceChange(peers=crowd), joined.clock.now)
+    asked: list[Peer] = []
+    has_made = Peer.has_made
+
+    def counted(peer: Peer, view: memoryview, end: int) -> bool:
+        asked.append(peer)
+        return has_made(peer, view, end)
+
+    monkeypatch.setattr(Peer, "has_made", counted)
+    joined.send(a, ping())
+    (datagram,) = said(a)
+    joined.send(a, routed_back(datagram, FOUR))
+    assert said(a) == []
+    assert [(peer.address or ("", 0))[1] for peer in asked] == [PORT]
+    a.engine.configure(DeviceChange(replace_peers=True), joined.clock.now)
+    assert not a.engine._context.hosts
+
+
+def test_a_peer_that_moves_to_another_port_is_found_there_alone() -> None:
+    joined = roamed(FOUR)
+    a = joined.hosts[0]
+    (peer,) = a.engine._peers.values()
+    for port in (PORT, PORT + 1, PORT + 1, PORT):
+        peer.set_address(("10.0.0.2", port))
+        (ports,) = a.engine._context.hosts.values()
+        assert {number: list(there) for number, there in ports.items()} == {port: [peer]}
