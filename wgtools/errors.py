@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "EngineError",
     "InvalidKey",
+    "MissingModule",
     "NoSuchInterface",
     "ProtocolError",
     "UsageError",
@@ -38,6 +39,17 @@ class WgError(Exception):
 
 class UsageError(WgError):
     """The command line itself is wrong."""
+
+
+class MissingModule(WgError):
+    """A package of others that we need, and that this Python has not."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Python has no module `{name}' here",
+            hint="install it for this Python, or wgtools by what brings it along: a package, "
+            "pipx or uv",
+        )
 
 
 class InvalidKey(WgError, ValueError):

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from wgtools.errors import WgError
+from wgtools.errors import MissingModule, WgError
 
 __all__ = [
     "arguments",
@@ -106,6 +106,9 @@ def spelled(message: str) -> str:
 
 def fault(program: str, error: BaseException) -> str:
     """One line about an error of our own: which and where, never what it says."""
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("wgtools"):
+        missing = MissingModule(error.name or "")
+        return f"{program}: {missing.message}\n\nhint: {missing.hint}"
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

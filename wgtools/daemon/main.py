@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wgtools.errors import UsageError, WgError
+from wgtools.errors import MissingModule, UsageError, WgError
 from wgtools.model import NAME_MAX
 
 if TYPE_CHECKING:
@@ -130,8 +130,9 @@ def main() -> int:
 
 
 def _run(options: Options) -> int:
-    from wgtools.daemon.process import become_daemon, harden, signal_pipe
+    from wgtools.daemon.process import become_daemon, harden, signal_pipe, take_name
 
+    take_name("wgtools-engine", sys.argv[1:])  # while /proc is there: confined, it is not
     harden()  # before a key can come in, and before anything is mapped that holds one
     # Only now: `--help` and a mistyped command should not wait for the crypto library.
     from wgtools.daemon.listener import adopt_listener, open_listener
@@ -157,6 +158,8 @@ def _run(options: Options) -> int:
         _serve(loop, log, ready)
     except TunGone:
         log.debug("Shutting down: the interface is gone")
+    except ModuleNotFoundError as e:
+        raise MissingModule(e.name or "") from e
     except OSError as e:
         raise WgError(f"Cannot go on: {e.strerror}") from e
     finally:

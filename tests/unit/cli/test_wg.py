@@ -59,6 +59,23 @@ def test_our_own_fault_is_one_line_without_values(
     )
 
 
+def test_a_module_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`make install` brings none of what we need; it is no fault of ours to report."""
+
+    def alone(*_arguments: object, **_more: object) -> None:
+        raise ModuleNotFoundError("No module named 'cryptography'", name="cryptography")
+
+    monkeypatch.setattr(arguments, "parse", alone)
+    assert run(monkeypatch, "set", "wg0", "fwmark", "1") == 1
+    assert capfd.readouterr().err == (
+        "wg: Python has no module `cryptography' here\n\n"
+        "hint: install it for this Python, or wgtools by what brings it along: a package, "
+        "pipx or uv\n"
+    )
+
+
 def test_ignored_interrupt_stays_ignored(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
