@@ -12,7 +12,7 @@ ZSHDIR = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 MANDIR = $(PREFIX)/share/man/man8
 
-.PHONY: demo test bench fuzz soak install install-data clean
+.PHONY: demo test bench fuzz soak install install-data uninstall clean
 
 demo: $(VENV)/ready
 	@$(VENV)/bin/python docs/demo/demo.py
@@ -31,10 +31,17 @@ fuzz: $(VENV)/ready
 soak: $(VENV)/ready
 	@$(VENV)/bin/python tests/soak/run.py
 
-install: install-data
-	$(PYTHON) -m pip install --no-deps --ignore-installed --root-user-action=ignore \
-	    --root "$(DESTDIR)/" --prefix "$(PREFIX)" .
+install:
+	$(PYTHON) -I packaging/install "$(DESTDIR)" "$(PREFIX)"
 	$(PYTHON) .ci/isolate "$(DESTDIR)" "$(PREFIX)"
+	@$(MAKE) install-data
+
+uninstall:
+	$(PYTHON) -I packaging/install --remove "$(DESTDIR)" "$(PREFIX)"
+	for file in man/*; do rm -f "$(DESTDIR)$(MANDIR)/$${file##*/}"; done
+	for file in completions/bash/*; do rm -f "$(DESTDIR)$(BASHDIR)/$${file##*/}"; done
+	for file in completions/zsh/*; do rm -f "$(DESTDIR)$(ZSHDIR)/$${file##*/}"; done
+	for file in completions/fish/*; do rm -f "$(DESTDIR)$(FISHDIR)/$${file##*/}"; done
 
 # Manual pages and completions, for packages that install the commands in another way too.
 install-data:

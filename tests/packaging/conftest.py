@@ -8,6 +8,7 @@ takes what it finds there, however old.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,3 +82,32 @@ def rpm(place: Path) -> Path:
 @pytest.fixture(scope="session")
 def pyz(place: Path) -> Path:
     return build("pyz", place / "pyz") / "wgtools.pyz"
+
+
+@pytest.fixture(scope="session")
+def source(place: Path) -> Path:
+    (made,) = build("source", place / "source").iterdir()
+    return made
+
+
+@pytest.fixture(scope="session")
+def sdist_and_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    words = [sys.executable, "-c", "import sys; from hatchling.build import *; "
+             "build_sdist(sys.argv[1]); build_wheel(sys.argv[1])", str(out)]  # fmt: skip
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def wheels(sdist_and_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pip itself, all that is needed to build us, and to run us under the system's Python."""
+    out = tmp_path_factory.mktemp("wheels")
+    subprocess.run(["/usr/bin/python3", "-m", "venv", out / "venv"], check=True)
+    (wheel,) = sdist_and_wheel.glob("*.whl")
+    words = ["-m", "pip", "download", "-q", "--disable-pip-version-check", "--dest", str(out)]
+    words += ["--only-binary", ":all:", "pip", "hatchling>=1.27", str(wheel)]
+    subprocess.run([out / "venv/bin/python", *words], check=True)
+    for sdist in sdist_and_wheel.glob("*.tar.gz"):
+        shutil.copy(sdist, out)
+    return out

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # What any Debian has that is more than a container's base, and what a person would expect.
-INCLUDE = "python3,iproute2,nftables,iputils-ping,systemd,systemd-sysv,dbus,rpm"
+INCLUDE = (
+    "python3,python3-pip,make,iproute2,nftables,iputils-ping,systemd,systemd-sysv,dbus,rpm,man-db"
+)
 
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
@@ -24,6 +26,7 @@ TOOLS = {
     "dh": "debhelper",
     "dh_python3": "dh-python",
     "lintian": "lintian",
+    "man": "man-db",
     "rpmbuild": "rpm",
     "systemd-analyze": "systemd",
     "shellcheck": "shellcheck",

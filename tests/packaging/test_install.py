@@ -13,34 +13,9 @@ import pytest
 
 from tests.packaging.conftest import ROOT
 from tests.packaging.roots import Root
+from tests.packaging.walk import COMPLETIONS, PAGES, holds_pages_and_completions, walk
 
 ALIEN = "import sys\nsys.stderr.write('a user came in')\n"
-
-
-def walk(root: Root, *, wg: str = "wg", wg_quick: str = "wg-quick") -> None:
-    """Keys; a tunnel up, with a hook that uses `wg`, and down again."""
-    assert len(root.run(f"{wg} genkey | {wg} pubkey")) == 45
-    root.run(
-        f"""mkdir -p /etc/wireguard; umask 077
-        {{ echo '[Interface]'; echo "PrivateKey = $({wg} genkey)"; echo 'Address = 10.9.8.1/24'
-        echo 'PostUp = wg show %i listen-port > /run/hook'
-        echo '[Peer]'; echo "PublicKey = $({wg} genkey | {wg} pubkey)"
-        echo 'AllowedIPs = 10.9.9.0/24'; }} > /etc/wireguard/wg7.conf"""
-    )
-    root.run(f"{wg_quick} up wg7")
-    assert "10.9.8.1/24" in root.run("ip address show wg7")
-    assert "10.9.9.0/24 dev wg7" in root.run("ip route")
-    assert root.run(f"{wg} show wg7 listen-port") == root.run("cat /run/hook")
-    root.run("ping -n -c 1 -W 1 10.9.8.1")
-    # In brackets, so that the shell that looks does not find itself.
-    engines = "$(grep -l '[w]gtools[.-][de]' /proc/[0-9]*/cmdline)"
-    assert "Seccomp:\t2" in root.run(f"for at in {engines}; do cat ${{at%cmdline}}status; done")
-    root.run(f"{wg_quick} down wg7")
-    assert "wg7" not in root.run("ip link show")
-    # And what goes wrong is told, not shown as a traceback.
-    failed = root.call(f"{wg_quick} up nothing7")
-    assert failed.returncode == 1
-    assert "does not exist" in failed.stderr
 
 
 def debs(directory: Path) -> list[Path]:
@@ -217,29 +192,6 @@ def test_one_file_for_a_user(pyz: Path, root: Root) -> None:
 # ------------------------------------------------------------------ pip, pipx, uv
 
 
-@pytest.fixture(scope="session")
-def sdist_and_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
-    words = [sys.executable, "-c", "import sys; from hatchling.build import *; "
-             "build_sdist(sys.argv[1]); build_wheel(sys.argv[1])", str(out)]  # fmt: skip
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
-    return out
-
-
-@pytest.fixture(scope="session")
-def wheels(sdist_and_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """pip itself, all that is needed to build us, and to run us under the system's Python."""
-    out = tmp_path_factory.mktemp("wheels")
-    subprocess.run(["/usr/bin/python3", "-m", "venv", out / "venv"], check=True)
-    (wheel,) = sdist_and_wheel.glob("*.whl")
-    words = ["-m", "pip", "download", "-q", "--disable-pip-version-check", "--dest", str(out)]
-    words += ["--only-binary", ":all:", "pip", "hatchling>=1.27", str(wheel)]
-    subprocess.run([out / "venv/bin/python", *words], check=True)
-    for sdist in sdist_and_wheel.glob("*.tar.gz"):
-        shutil.copy(sdist, out)
-    return out
-
-
 @pytest.mark.parametrize("kind", ["wgtools-*.whl", "wgtools-*.tar.gz"])
 def test_pip(kind: str, wheels: Path, root: Root) -> None:
     root.copy(*wheels.glob("*.whl"), *wheels.glob("*.tar.gz"))
@@ -249,6 +201,7 @@ def test_pip(kind: str, wheels: Path, root: Root) -> None:
         f" --disable-pip-version-check --find-links /var/tmp /var/tmp/{kind}"
     )
     walk(root, wg="/opt/wgtools/bin/wg", wg_quick="/opt/wgtools/bin/wg-quick")
+    holds_pages_and_completions(root, "/opt/wgtools")
 
 
 @pytest.mark.parametrize("tool", ["pipx", "uv"])
@@ -261,6 +214,7 @@ def test_pipx_and_uv(tool: str, sdist_and_wheel: Path, tmp_path: Path) -> None:
     environment = os.environ | {
         "PIPX_HOME": str(tmp_path / "home"),
         "PIPX_BIN_DIR": str(tmp_path / "bin"),
+        "PIPX_MAN_DIR": str(tmp_path / "share/man"),
         "UV_TOOL_DIR": str(tmp_path / "home"),
         "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
         "UV_CACHE_DIR": str(tmp_path / "cache"),
@@ -280,6 +234,24 @@ def test_pipx_and_uv(tool: str, sdist_and_wheel: Path, tmp_path: Path) -> None:
     }
     made = subprocess.run([tmp_path / "bin/wg", "genkey"], capture_output=True, check=True).stdout
     assert len(made) == 45
+    (share,) = (path for path in tmp_path.glob("home/**/share") if (path / "man").is_dir())
+    for shell, where in COMPLETIONS.items():
+        for file in (ROOT / "completions" / shell).iterdir():
+            assert (share.parent / where / file.name).read_bytes() == file.read_bytes()
+    # `man` looks in DIR/share/man for each DIR/bin of PATH, and there pipx links them.
+    look = ["man", "-w"] if tool == "pipx" else ["man", "-M", str(share / "man"), "-w"]
+    paths = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    for name, text in PAGES.items():
+        told = subprocess.run(
+            [*look, name.removesuffix(".8")],
+            env=os.environ | paths,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = Path(told.stdout.strip())
+        assert found.is_relative_to(tmp_path)
+        assert found.read_bytes() == text
     shutil.rmtree(tmp_path / "home")
 
 

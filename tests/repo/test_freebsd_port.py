@@ -304,13 +304,19 @@ def test_port_has_the_dependencies_of_the_package() -> None:
     assert set(re.findall(r"\$\{PYTHON_PKGNAMEPREFIX\}([a-z0-9]+)>=", depends)) == wanted
 
 
-def test_plist_is_of_the_pages_that_there_are() -> None:
-    pages = {page.name for page in (ROOT / "man").glob("*.8")}
-    assert set(variables()["MANPAGES"].split()) == pages
-    plist = (PORT / "pkg-plist").read_text().split("\n")
-    assert {line for line in plist if line.startswith("share/man")} == {
-        f"share/man/man8/{page}.gz" for page in pages
+def test_pages_and_completions_come_with_the_wheel_and_not_twice() -> None:
+    """`autoplist` lists what the wheel puts below PREFIX, with .gz behind manual pages."""
+    assert {"autoplist", "pep517"} <= set(variables()["USE_PYTHON"].split())
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shared = pyproject["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert set(shared.values()) == {  # hier(7), and where the ports of the shells look
+        "share/man/man8",
+        "share/bash-completion/completions",
+        "share/zsh/site-functions",
+        "share/fish/vendor_completions.d",
     }
+    assert "INSTALL_MAN" not in (PORT / "Makefile").read_text()
+    assert (PORT / "pkg-plist").read_text() == "@dir(root,wheel,0700) etc/wireguard\n"
 
 
 def test_makefile_has_tabs_where_make_wants_them() -> None:

@@ -44,6 +44,25 @@ def test_wheel_holds_every_module(wheel: Path) -> None:
     assert not any(name.startswith("tests/") for name in names)
 
 
+SHARED = {
+    "share/man/man8": "man",
+    "share/bash-completion/completions": "completions/bash",
+    "share/zsh/site-functions": "completions/zsh",
+    "share/fish/vendor_completions.d": "completions/fish",
+}
+
+
+def test_wheel_holds_manual_pages_and_completions(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    found = {name for name in archive.namelist() if ".data/" in name}
+    for place, source in SHARED.items():
+        for path in (ROOT / source).iterdir():
+            (name,) = (name for name in found if name.endswith(f".data/data/{place}/{path.name}"))
+            assert archive.read(name) == path.read_bytes()
+            found.remove(name)
+    assert found == set()
+
+
 def test_installed_commands_make_keys(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "clean", symlinks=True, with_pip=False)
     python = tmp_path / "clean/bin/python"
@@ -61,16 +80,35 @@ def test_installed_commands_make_keys(wheel: Path, tmp_path: Path) -> None:
     assert b"wgtools" in run(python, "-c", "import wgtools; print(wgtools.__file__)")
 
 
+def make(*words: str) -> None:
+    run("make", "-s", "-C", ROOT, *words, f"PYTHON={sys.executable}")
+
+
 def test_make_install_honours_destdir_and_prefix(tmp_path: Path) -> None:
-    run(
-        *("make", "-C", ROOT, "install", f"DESTDIR={tmp_path}", "PREFIX=/opt/wg"),
-        f"PYTHON={sys.executable}",
-    )
-    assert {path.name for path in (tmp_path / "opt/wg/bin").iterdir()} >= {
+    elsewhere = "ZSHDIR=/usr/share/zsh/vendor-completions"
+    make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/wg", elsewhere)
+    assert {path.name for path in (tmp_path / "opt/wg/bin").iterdir()} == {
         "wg",
         "wg-quick",
         "wgtools-engine",
     }
+    share = tmp_path / "opt/wg/share"
+    assert {path.name for path in (share / "man/man8").iterdir()} == {
+        "wg.8",
+        "wg-quick.8",
+        "wgtools-engine.8",
+    }
+    # Where it was told to, and there alone; pip's list knows of what pip left.
+    assert (tmp_path / "usr/share/zsh/vendor-completions/_wg").exists()
+    assert not (share / "zsh/site-functions/_wg").exists()
+    (record,) = tmp_path.glob("opt/wg/lib/*/*/wgtools-*.dist-info/RECORD")
+    assert "/share/" not in record.read_text()
+    # And all of it goes again; what others put beside it stays.
+    (share / "man/man8/other.8").touch()
+    make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/opt/wg", elsewhere)
+    left = [path for path in tmp_path.rglob("*") if not path.is_dir()]
+    assert left == [share / "man/man8/other.8"]
+    assert not list(tmp_path.rglob("wgtools*"))
 
 
 INTRUDER = "import sys\nsys.stderr.write('a user came in')\n"
@@ -78,7 +116,7 @@ INTRUDER = "import sys\nsys.stderr.write('a user came in')\n"
 
 def test_installed_commands_load_nothing_of_the_users(tmp_path: Path) -> None:
     prefix = tmp_path / "opt wg"  # no Python looks there
-    run("make", "-C", ROOT, "install", f"PREFIX={prefix}", f"PYTHON={sys.executable}")
+    make("install", f"PREFIX={prefix}")
     (tmp_path / "sitecustomize.py").write_text(INTRUDER)
     (tmp_path / "wgtools.py").write_text(INTRUDER)
     for command in ("wg", "wg-quick", "wgtools-engine"):
