@@ -25,6 +25,7 @@ from wgtools.engine.events import (
 )
 from wgtools.errors import EngineError
 from wgtools.model import Device, DeviceChange, Endpoint
+from wgtools.uapi.server import is_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -275,8 +276,12 @@ def _index(zone: str) -> int:
 
 
 def _named_zone(endpoint: Endpoint) -> Endpoint:
+    """With the interface's name, as far as the protocol can say it; else with its number."""
     host, _, zone = endpoint.host.partition("%")
     try:
-        return Endpoint(f"{host}%{socket.if_indextoname(int(zone))}", endpoint.port)
+        name = socket.if_indextoname(int(zone))
     except (OSError, ValueError, OverflowError):
         return endpoint
+    # One of digits alone would be read as a number.
+    sayable = is_zone(name) and not name.isdigit()
+    return Endpoint(f"{host}%{name}", endpoint.port) if sayable else endpoint

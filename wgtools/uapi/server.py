@@ -30,6 +30,7 @@ __all__ = [
     "RequestReader",
     "errno_reply",
     "get_reply",
+    "is_zone",
 ]
 
 # Linux's numbers on every system: they are part of the protocol, not of the host.
@@ -206,12 +207,12 @@ def _endpoint(value: bytes) -> Endpoint:
     packed = pton(text)
     if packed is None or (len(packed) == 16) != bracketed:
         raise _Refused("endpoint is not an IP address and port")
-    if percent and (len(packed) == 4 or not _is_zone(zone)):
+    if percent and (len(packed) == 4 or not is_zone(zone)):
         raise _Refused("malformed zone of an endpoint")
     return Endpoint(ntop(packed) + percent + zone, _number(port, 0xFFFF))
 
 
-def _is_zone(zone: str) -> bool:
+def is_zone(zone: str) -> bool:
     """Whether a zone can be an interface: its name as Linux allows them, or its number."""
     if zone.isascii() and zone.isdigit():
         return len(zone) <= 10 and int(zone) <= _MAX_INDEX

@@ -32,6 +32,7 @@ from wgtools.errors import AccessError, EngineError
 from wgtools.keys import Key
 from wgtools.model import Device, DeviceChange, Endpoint, Peer, PeerChange
 from wgtools.testing.memory_tun import MemoryTun
+from wgtools.uapi.server import get_reply
 
 PEER = Key(bytes(range(32)))
 FAR = 1e9  # there is always a deadline, so that no turn waits
@@ -596,6 +597,19 @@ def test_change_stays_what_it_was(bench: Bench) -> None:
     change = DeviceChange(peers=[PeerChange(PEER, endpoint=Endpoint("fe80::1%lo", 7))])
     assert bench.interface.apply(change) == 0
     assert change.peers[0].endpoint == Endpoint("fe80::1%lo", 7)
+
+
+@pytest.mark.parametrize("name", ["wé0", "wg\udcff", "wg\x1b[31m", "w%g", "5"])
+def test_zone_whose_name_the_protocol_cannot_say_is_a_number(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Linux takes nearly any bytes for a name; a peer there must not spoil every reply."""
+    monkeypatch.setattr(socket, "if_indextoname", lambda _: name)
+    odd = Endpoint("fe80::1%3", 7)
+    bench.engine.peers = [Peer(PEER, endpoint=odd)]
+    device = bench.interface.device()
+    assert device.peers[0].endpoint == odd
+    assert b"endpoint=[fe80::1%3]:7\n" in b"".join(get_reply(device))
 
 
 def test_zone_too_large_for_the_system_is_shown_as_it_is(bench: Bench) -> None:
