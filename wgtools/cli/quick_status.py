@@ -14,7 +14,7 @@ from wgtools.quick import files, status
 
 if TYPE_CHECKING:
     from wgtools.cli.paper import Row
-    from wgtools.model import Peer
+    from wgtools.model import Device, Peer
     from wgtools.quick.status import Status
 
 __all__ = ["ago", "run", "size"]
@@ -62,7 +62,11 @@ def _rows(one: Status, now: int) -> list[Row]:
         port = f", port {device.listen_port}" if device.listen_port else ""
         rows.append(_line("peers", [(f"{len(device.peers)}{port}", "")]))
         recent = sorted(device.peers, key=lambda p: -p.handshake_sec)
-        rows += [_peer(peer, now) for peer in recent]
+        silent = next((peer for peer in recent if _is_silent(peer)), None)
+        for peer in recent:
+            rows.append(_peer(peer, now))
+            if peer is silent:
+                rows += _silence(device)
     return rows
 
 
@@ -127,6 +131,21 @@ def _peer(peer: Peer, now: int) -> Row:
         (f"  {peer.endpoint or 'no endpoint'}", ""),
         (f"  {size(peer.rx_bytes)} in, {size(peer.tx_bytes)} out", "dim"),
     ]
+
+
+def _is_silent(peer: Peer) -> bool:
+    """Whether it was spoken to and has never said a word."""
+    return bool(peer.tx_bytes and not peer.rx_bytes and not peer.handshake_sec)
+
+
+def _silence(device: Device) -> list[Row]:
+    """What to look at, once for all such peers: WireGuard itself never answers a stranger."""
+    own = device.public_key
+    rows: list[Row] = [[("      no answer: is the endpoint right, and UDP let through?", "yellow")]]
+    if own is not None:
+        text = f"      if so, the other side needs PublicKey = {own.base64()}"
+        rows.append([(text, "yellow")])
+    return rows
 
 
 def ago(seconds: int) -> str:
