@@ -34,7 +34,7 @@ def engines() -> set[str]:
     return {
         path.parent.name
         for path in Path("/proc").glob("[0-9]*/cmdline")
-        if b"wgtools.daemon" in path.read_bytes()
+        if path.read_bytes().startswith(b"wgtools-engine\0")
     }
 
 

@@ -52,6 +52,22 @@ def test_returns_only_when_all_is_ready(one: Host) -> None:
     wait_for("the end", lambda: gone(one))
 
 
+@pytest.mark.parametrize("command", [[ENGINE], [sys.executable, "-I", "-m", "wgtools.daemon"]])
+def test_is_found_by_its_name(one: Host, command: list[str]) -> None:
+    environment = set(one.run("env").splitlines())
+    one.run(*command, "wg0")
+    here = ("--nslist", "net", "--ns", str(one.pid))  # /proc is that of the whole machine
+    (pid,) = one.run("pgrep", *here, "-x", "wgtools-engine").split()
+    name, line = one.run("ps", "-o", "comm=,args=", "-p", pid).split(None, 1)
+    assert name == "wgtools-engine"
+    assert line == "wgtools-engine wg0\n" if command[1:] else line.endswith(f"{ENGINE} wg0\n")
+    # What lies next to the command line is whole.
+    kept = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
+    assert environment == set(kept)
+    one.ip("link del wg0")
+    wait_for("the end", lambda: gone(one))
+
+
 def test_foreground_by_environment(one: Host) -> None:
     process = one.start(ENGINE, "wg0", env={"WG_PROCESS_FOREGROUND": "1"})
     wait_for("the socket", lambda: one.has_socket("wg0"))

@@ -63,7 +63,7 @@ sys.exit(wg_quick.main())
 """
 KILL_ENGINE = """
 for p in /proc/[0-9]*; do
-    if grep -q wgtools[.]daemon $p/cmdline; then kill -9 ${p#/proc/}; fi
+    if grep -q ^wgtools-engine $p/cmdline; then kill -9 ${p#/proc/}; fi
 done
 """
 

@@ -270,7 +270,7 @@ def test_status_tells_file_engine_journal_and_drift(pair_up: tuple[Machine, Mach
     assert (one["interface"], one["up"], one["file"]) == ("wg0", True, str(here.file))
     assert one["engine"]["kind"] == "embedded"
     words = Path(f"/proc/{one['engine']['pid']}/cmdline").read_bytes()
-    assert b"wgtools" in words
+    assert words.rstrip(b"\0") == b"wgtools-engine\0wg0"
     assert one["journal"]["state"] == "kept"
     assert one["differences"] == []
     assert one["peers"][0]["latest_handshake"] > 0

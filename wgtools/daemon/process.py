@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What turns a program into a daemon, and one that is hard to look into.
+"""What turns a program into a daemon, one that has a name and is hard to look into.
 
 Not here: anything about WireGuard.  The rule: the shell that started us gets its prompt
 back only when the daemon works, and its exit status says whether it does.
@@ -13,13 +13,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
-__all__ = ["become_daemon", "harden", "lock_memory", "signal_pipe", "tell_manager"]
+__all__ = ["become_daemon", "harden", "lock_memory", "signal_pipe", "take_name", "tell_manager"]
 
 # linux/prctl.h
 _PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
 # asm-generic/mman.h
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
@@ -44,6 +45,27 @@ def become_daemon(*, keep_output: bool) -> int:
     if null > 2:
         os.close(null)
     return tell
+
+
+def take_name(name: str, words: Sequence[str]) -> None:
+    """On Linux: be `name` to ps(1) and pgrep(1), not `python3 -I -c import sys ...`.
+
+    The command line that others see is the memory it was handed over in, which Python has
+    copied.  A command that was started by its own path keeps what service managers know.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+    if sys.argv[0].endswith(f"/{name}"):
+        return
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        start, end = int(fields[45]), int(fields[46])  # proc(5): arg_start, arg_end
+        text = b"".join(os.fsencode(word) + b"\0" for word in (name, *words))
+        if start and len(text) <= end - start:
+            ctypes.memset(start, 0, end - start)
+            ctypes.memmove(start, text, len(text))
 
 
 def harden() -> None:

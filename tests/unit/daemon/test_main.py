@@ -116,11 +116,12 @@ def test_hardened_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> 
 
         return noted
 
+    monkeypatch.setattr("wgtools.daemon.process.take_name", note("name"))
     monkeypatch.setattr("wgtools.daemon.process.harden", note("harden"))
     monkeypatch.setattr("wgtools.daemon.process.signal_pipe", note("signals"))
     monkeypatch.setattr("wgtools.daemon.tun.linux.create_tun", note("TUN"))
     assert run(monkeypatch, "wg0") == 1
-    assert done == ["harden", "signals", "TUN"]
+    assert done == ["name", "harden", "signals", "TUN"]
 
 
 class BrokenLoop:
