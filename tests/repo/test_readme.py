@@ -130,4 +130,8 @@ def test_the_example_of_the_library_runs(
     assert f"wg0 {PEER.base64()}" in said
     if ".watch(" in code:
         assert f"handshake {PEER.base64()}" in said
-    assert set(re.findall(r"wgtools\.([a-zA-Z]\w*)", code)) <= set(wgtools.__all__)
+    used = set(re.findall(r"wgtools\.([a-zA-Z]\w*)", code))
+    assert {"read", "interfaces", "device", "change", "watch"} <= used <= set(wgtools.__all__)
+    (peer,) = backend.get("wg0").peers
+    assert peer.keepalive == 25
+    assert len(code.splitlines()) <= 11  # ten, and an empty one
