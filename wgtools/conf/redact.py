@@ -38,7 +38,9 @@ def without_keys(text: str, run: int = _KEY_RUN) -> str:
             continue
         if at - start >= run and not _is_path(text[start:at]):
             parts += [text[kept:start], HIDDEN]
-            kept = at + len(text[at:]) - len(text[at:].lstrip("=")) if character == "=" else at
+            kept = at
+            while text[kept : kept + 1] == "=":
+                kept += 1
         start = at + 1
     return "".join([*parts, text[kept:]])
 
