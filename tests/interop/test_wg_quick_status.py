@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from typing import Any
 
 import pytest
@@ -89,3 +90,33 @@ def test_an_engine_that_cannot_be_seen_is_unknown(pair: tuple[Host, Host]) -> No
     assert (status, one["up"]) == (0, True)
     assert one["engine"] == {"kind": "unknown", "program": "", "pid": 0}
     assert told(host)[1]["engine"]["kind"] == "embedded"
+
+
+_IMPOSTOR = """
+import os, socket, time
+os.setgid(65534), os.setuid(65534)
+listening = socket.socket(socket.AF_UNIX)
+listening.bind("/var/run/wireguard/wg0.sock")
+listening.listen()
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_another_users_socket_of_that_path_is_not_taken_for_the_engines(
+    pair: tuple[Host, Host],
+) -> None:
+    """Whoever may make namespaces can bind to any path; its process has the lower number."""
+    host = pair[0]
+    room = "mount -t tmpfs own /run && install -d -o 65534 /run/wireguard"
+    words = ("unshare", "--mount", "sh", "-c", f'{room} && exec "$@"', "sh")
+    impostor = host.start(*words, sys.executable, "-c", _IMPOSTOR)
+    assert impostor.stdout is not None
+    assert impostor.stdout.readline() == b"ready\n"
+    here = Machine(host, file(A, 1, B, allowed="10.5.0.0/16"))
+    here.quick("up")
+    engine = told(host)[1]["engine"]
+    assert (engine["kind"], engine["program"]) == ("embedded", "wgtools-engine")
+    assert engine["pid"] not in (0, impostor.pid)
+    impostor.kill()
+    impostor.wait()

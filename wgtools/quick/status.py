@@ -142,21 +142,36 @@ def _listener(path: str) -> int:
 
     Not by SO_PEERCRED: that names who called listen(2), and daemons fork afterwards.
     """
-    links = {f"socket:[{inode}]" for inode in _inodes(os.path.basename(path))}
+    try:
+        owner = os.stat(path).st_uid
+    except OSError:
+        return 0
+    # Anyone may bind a socket to such a path, in a mount namespace of their own.
+    links = {f"socket:[{inode}]" for inode in _inodes({path, os.path.realpath(path)})}
     for entry in os.listdir("/proc") if links else ():
-        if entry.isdigit() and links & _open_files(entry):
+        if entry.isdigit() and links & _open_files(entry) and _user(entry) == owner:
             return int(entry)
     return 0
 
 
-def _inodes(name: str) -> list[str]:
-    """Of the sockets that are bound to this name below a directory called wireguard."""
+def _inodes(paths: set[str]) -> list[str]:
+    """Of the sockets that are bound to one of these."""
     try:
         with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
             rows = [line.split() for line in file]
     except OSError:
         return []
-    return [row[6] for row in rows if len(row) > 7 and row[7].endswith(f"/wireguard/{name}")]
+    return [row[6] for row in rows if len(row) > 7 and row[7] in paths]
+
+
+def _user(pid: str) -> int:
+    """Whose rights a process has; -1 if it is gone.  Not the owner of its directory in /proc,
+    which is root for whatever process gives up being dumped."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            rows = [line.split() for line in file]
+        return next((int(row[2]) for row in rows if row[:1] == ["Uid:"]), -1)
+    return -1
 
 
 def _open_files(pid: str) -> set[str]:
