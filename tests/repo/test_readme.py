@@ -132,6 +132,6 @@ def test_the_example_of_the_library_runs(
         assert f"handshake {PEER.base64()}" in said
     used = set(re.findall(r"wgtools\.([a-zA-Z]\w*)", code))
     assert {"read", "interfaces", "device", "change", "watch"} <= used <= set(wgtools.__all__)
-    (peer,) = backend.get("wg0").peers
+    (peer,) = MemoryBackend.get(backend, "wg0").peers
     assert peer.keepalive == 25
     assert len(code.splitlines()) <= 11  # ten, and an empty one
