@@ -303,3 +303,24 @@ def test_linux_takes_the_name_that_it_got() -> None:
     assert other.name == "tun0"
     other.close()
     system.close()
+
+
+def test_linux_hears_the_kernel_and_nobody_else() -> None:
+    """Who has CAP_NET_ADMIN can send to our ear; that the link went down would end all sessions."""
+    if os.geteuid() != 0:
+        pytest.skip("a TUN of the system needs root and /dev/net/tun")
+    system = OfLinux()
+    tun = system.tun
+    assert isinstance(tun, LinuxTun)
+    assert tun._ear is not None
+    system.set_link(up=True)
+    tun.watched()
+    before = tun.link()
+    liar = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    down = struct.pack("=BxHiII", 0, 0, before.index, 0, 0)  # ifinfomsg
+    forged = struct.pack("=IHHII", 32, 16, 0, 0, 0) + down  # RTM_NEWLINK
+    liar.sendto(forged, tun._ear.getsockname())
+    assert not tun.watched()
+    assert tun.link() == before
+    liar.close()
+    system.close()

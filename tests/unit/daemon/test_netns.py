@@ -33,6 +33,7 @@ class Kernel:
 
     def __init__(self, answers: Answers) -> None:
         self.sequences: list[int] = []
+        self.forged: list[bytes] = []  # come from another port than the kernel's
         self._answers = answers
         self._waiting: list[bytes] = []
 
@@ -47,10 +48,12 @@ class Kernel:
         self.sequences.append(sequence)
         self._waiting += self._answers(kind, sequence)
 
-    def recv(self, _size: int) -> bytes:
+    def recvfrom(self, _size: int) -> tuple[bytes, tuple[int, int]]:
+        if self.forged:
+            return self.forged.pop(0), (4711, 0)
         if not self._waiting:
             raise TimeoutError(errno.ETIMEDOUT, "timed out")
-        return self._waiting.pop(0)
+        return self._waiting.pop(0), (0, 0)
 
 
 @pytest.fixture
@@ -142,3 +145,10 @@ def test_an_id_that_was_there_is_asked_for(ear: Ear) -> None:
 
     far, _ = ear(answers)
     assert far.namespace_id(9) == 5
+
+
+def test_an_answer_of_somebody_else_than_the_kernel_is_passed_over(ear: Ear) -> None:
+    far, kernel = ear(lambda _, sequence: [message(NEWLINK, sequence, link())])
+    kernel.forged = [message(NEWLINK, 1, link(9000)), message(ERROR, 1, bytes(20))]
+    assert far.link("wg0", 3) == (7, 1, 1420)
+    assert not kernel.forged

@@ -191,12 +191,14 @@ class LinuxTun:
         routes = False
         for _ in range(32):
             try:
-                data, ancillary, *_ = self._ear.recvmsg(65536, _ANCILLARY)
+                data, ancillary, _, (port, _) = self._ear.recvmsg(65536, _ANCILLARY)
             except BlockingIOError:
                 break
             except OSError:  # ENOBUFS: messages were lost
                 routes = True
                 continue
+            if port:
+                continue  # not the kernel's
             namespace, messages = sender(ancillary), _messages(data)
             if namespace is None:  # the sockets are with us, wherever the interface is
                 routes = routes or any(

@@ -105,11 +105,14 @@ class FarEar:
         return payload
 
     def _reply(self) -> bytes:
-        """The message that answers the last request: an earlier one's may have come late."""
+        """The kernel's message that answers the last request: an earlier one's may have come
+        late, and whoever has CAP_NET_ADMIN can send us others."""
         deadline = time.monotonic() + _TIMEOUT
         while time.monotonic() < deadline:
-            data = self._ask.recv(65536)
-            if len(data) >= _NLMSGHDR.size and _NLMSGHDR.unpack_from(data)[3] == self._sequence:
+            data, (port, _) = self._ask.recvfrom(65536)
+            if port or len(data) < _NLMSGHDR.size:
+                continue
+            if _NLMSGHDR.unpack_from(data)[3] == self._sequence:
                 return data
         raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
