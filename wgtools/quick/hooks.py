@@ -10,6 +10,7 @@ variables.  Nothing of the wg(8) part is: the environment holds no key.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from wgtools.quick.apply import CommandFailed, find_program, run
@@ -28,7 +29,7 @@ def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
     env["LC_ALL"] = "C"
     here = os.path.dirname(os.path.abspath(sys.argv[0]))
     search = env.get("PATH", os.defpath)
-    if here not in search.split(os.pathsep):
+    if here not in search.split(os.pathsep) and _has_our_wg(here):
         # Behind, not in front: in a virtual environment `here` holds a whole Python.
         env["PATH"] = f"{search}{os.pathsep}{here}"
     env |= {"INTERFACE": name, "CONFIG_FILE": path}
@@ -37,6 +38,17 @@ def environment(config: QuickFile, name: str, path: str) -> dict[str, str]:
     env["TABLE"] = config.table.text if config.table else ""
     env["MTU"] = config.mtu.text if config.mtu else ""
     return env
+
+
+def _has_our_wg(directory: str) -> bool:
+    """Whether hooks shall find `wg` there: not where anybody could put one, and more.
+
+    wgtools.pyz may lie in /tmp, and a program that imports us nowhere in particular.
+    """
+    try:
+        return not os.stat(directory).st_mode & stat.S_IWOTH and os.path.isfile(f"{directory}/wg")
+    except OSError:
+        return False
 
 
 def run_hook(text: str, kind: str, env: dict[str, str]) -> None:
