@@ -70,8 +70,12 @@ class Journal:
 
     def _load(self) -> None:
         try:
-            with open(self._path, "rb") as file:
-                self._read(file.read())
+            # Its hooks are run: it must be ours, wherever others may write beside it.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with open(os.open(self._path, flags), "rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022:
+                    self._read(file.read())
         except (OSError, ValueError, LookupError, TypeError):
             self.undos = []  # nothing there, or nothing that we could have written
 

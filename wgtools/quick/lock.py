@@ -31,7 +31,8 @@ class exclusive:  # used as a verb: `with exclusive(name):`
         path = os.path.join(self._directory, f"{self._what}.lock")
         try:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._handle = os.open(path, flags, 0o600)
         except OSError:
             return
         try:

@@ -137,6 +137,26 @@ def test_journal_that_is_not_ours_is_empty(tmp_path: Path, text: str) -> None:
     assert Journal("wg0", str(tmp_path)).undos == []
 
 
+def test_journal_that_others_could_have_written_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hooks run as root; /var/run belongs to more than root on a Mac."""
+    first = Journal("wg0", str(tmp_path))
+    first.begin("", {"predown": ["x"]})
+    first.add(DeleteLink("wg0"))
+    (file,) = tmp_path.iterdir()
+    file.chmod(0o620)
+    assert Journal("wg0", str(tmp_path)).undos == []
+    file.chmod(0o600)
+    assert Journal("wg0", str(tmp_path)).undos == [DeleteLink("wg0")]
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    assert (Journal("wg0", str(tmp_path)).undos == []) is (file.stat().st_uid != 0)
+    moved = file.rename(tmp_path / "elsewhere")
+    file.symlink_to(moved)
+    monkeypatch.undo()
+    assert Journal("wg0", str(tmp_path)).hooks == {}
+
+
 def test_journal_that_cannot_be_written_is_a_remark(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     journal = Journal("wg0", str(tmp_path / "file"))

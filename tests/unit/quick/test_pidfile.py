@@ -13,6 +13,7 @@ import pytest
 
 from wgtools.errors import WgError
 from wgtools.quick.apply import CommandFailed
+from wgtools.quick.lock import exclusive
 from wgtools.quick.systems import pidfile
 from wgtools.quick.systems.pidfile import PidFile
 
@@ -132,3 +133,18 @@ def test_taken_by_one_at_a_time(file: PidFile, tmp_path: Path) -> None:
     file.leave()
     assert not os.path.exists(file.path)
     file.stop()  # nobody
+
+
+def test_a_link_empties_no_other_file(file: PidFile, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("still here")
+    os.symlink(precious, file.path)
+    with pytest.raises(OSError, match="symbolic link"):
+        file.take()
+    assert precious.read_text() == "still here"
+
+
+def test_nor_is_one_made_by_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "wg0.lock").symlink_to(tmp_path / "made")
+    with exclusive("wg0", str(tmp_path)):
+        assert not (tmp_path / "made").exists()

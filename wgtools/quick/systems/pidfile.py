@@ -34,7 +34,9 @@ class PidFile:
     def take(self) -> bool:
         """Make it ours; False if it is another's, who lives.  Raises OSError."""
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # A link would have another file emptied: /var/run is not root's alone everywhere.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(self.path, flags, 0o600)
         if not (_lock(handle) and _is(handle, self.path)):
             os.close(handle)
             return False
