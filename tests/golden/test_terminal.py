@@ -65,6 +65,54 @@ def test_place_and_hint_on_a_terminal_only(
     assert stderr_of("setconf", "wgt0", file, terminal=True) == fixed + further.format(file=file)
 
 
+@pytest.mark.parametrize(
+    ("words", "fixed", "further"),
+    [
+        (
+            ("set", "wgt0", "pear", "x"),
+            "Invalid argument: pear\n",
+            "words that can stand here: listen-port, fwmark, private-key, peer\n",
+        ),
+        (
+            ("set", "wgt0", "peer", "abc"),
+            "Key is not the correct length or format: `abc'\n",
+            "a public key is 44 characters of base64, the last of them =\n",
+        ),
+        (
+            ("set", "wgt0", "private-key", "/no/such"),
+            "fopen: No such file or directory\n",
+            "the file that was named is /no/such\n",
+        ),
+        (
+            ("setconf", "wgt0", "/no/such"),
+            "fopen: No such file or directory\n",
+            "the file that was named is /no/such\n",
+        ),
+    ],
+)
+def test_mistyped_arguments(words: tuple[str, ...], fixed: str, further: str) -> None:
+    assert stderr_of(*words, terminal=False) == fixed
+    assert stderr_of(*words, terminal=True) == fixed + further
+
+
+def test_a_full_disk_is_told_to_people_only() -> None:
+    """`wg genkey > key` leaves an empty file there, with the exit status that C `wg` has."""
+    for terminal, told in ((False, b""), (True, b"standard output: No space left on device\n")):
+        reader, writer = pty.openpty() if terminal else os.pipe()
+        if terminal:
+            tty.setraw(writer)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([WG, "genkey"], stdout=full, stderr=writer, check=False)
+        assert done.returncode == 0
+        os.write(writer, b"end")
+        said = b""
+        while not said.endswith(b"end"):  # a terminal hands over each write by itself
+            said += os.read(reader, 1 << 16)
+        assert said == told + b"end"
+        os.close(reader)
+        os.close(writer)
+
+
 def test_interrupt_kills_without_a_word() -> None:
     with subprocess.Popen(
         [WG, "pubkey"],

@@ -46,7 +46,8 @@ def _key_from(path: bytes) -> Key:
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise ConfigError(f"fopen: {os.strerror(error.errno or 0)}") from error
+        text = f"fopen: {os.strerror(error.errno or 0)}"
+        raise ConfigError(text, hint=f"the file that was named is {streams.text(path)}") from error
     try:
         content, clean = _read_key_text(file)
     finally:

@@ -90,5 +90,6 @@ def _content(path: bytes) -> bytes:
         finally:
             os.close(file)
     except OSError as error:
-        raise WgError(f"fopen: {os.strerror(error.errno or 0)}") from error
+        text = f"fopen: {os.strerror(error.errno or 0)}"
+        raise WgError(text, hint=f"the file that was named is {streams.text(path)}") from error
     return b"".join(pieces)

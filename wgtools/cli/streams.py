@@ -52,7 +52,9 @@ def text(data: bytes) -> str:
 
 def out(data: str) -> None:
     """A result, to stdout."""
-    _write(_STDOUT, data)
+    failure = _write(_STDOUT, data)
+    if failure:
+        explain("standard output", failure)
 
 
 def deliver(data: bytes) -> None:
@@ -170,10 +172,12 @@ def read_exactly(size: int, descriptor: int = _STDIN) -> bytes:
     return data
 
 
-def _write(descriptor: int, data: str) -> None:
+def _write(descriptor: int, data: str) -> str:
+    """Why it could not be written; C `wg` does not look, so it is nobody's error."""
     rest = memoryview(data.encode("utf-8", "surrogateescape"))
     try:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
-    except OSError:
-        pass  # /dev/full, a closed descriptor: C `wg` does not look either
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return ""

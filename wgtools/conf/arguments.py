@@ -58,8 +58,18 @@ class _Reader:
         value = None if setting is None else next(rest, None)
         if setting is None or value is None:
             shown = word.decode("utf-8", "surrogateescape")
-            raise ConfigError(f"Invalid argument: {shown}")
-        setting(self, value)
+            raise ConfigError(f"Invalid argument: {shown}", hint=self._known(setting is None))
+        try:
+            setting(self, value)
+        except ConfigError as error:
+            error.hint = error.hint or _ADVICE[word]
+            raise
+
+    def _known(self, unknown: bool) -> str:
+        if not unknown:
+            return "a value has to follow it"
+        words = [word.decode() for word in self.settings] + ["remove"] * (self.peer is not None)
+        return f"words that can stand here: {', '.join(words)}"
 
     def listen_port(self, value: bytes) -> None:
         self.change.listen_port = values.port(value, self.resolver)
@@ -105,6 +115,18 @@ def _of_peer(
     return apply
 
 
+# For people only: scripts see the fixed text alone (docs/decisions/0003).
+_KEY_FILE = "the file has to hold a key as `wg genkey` prints it, and nothing else"
+_ADVICE = {
+    b"listen-port": "a port is a number from 0 to 65535",
+    b"fwmark": "a mark is a number, decimal or 0x and hexadecimal, or off",
+    b"private-key": _KEY_FILE,
+    b"peer": "a public key is 44 characters of base64, the last of them =",
+    b"preshared-key": _KEY_FILE,
+    b"endpoint": "write HOST:PORT, as in vpn.example.org:51820 or [2001:db8::1]:51820",
+    b"persistent-keepalive": "seconds from 1 to 65535, or off",
+    b"allowed-ips": "write IP/LENGTH, as in 10.0.0.0/24; several are separated by commas",
+}
 _DEVICE: dict[bytes, Callable[[_Reader, bytes], None]] = {
     b"listen-port": _Reader.listen_port,
     b"fwmark": _Reader.fwmark,

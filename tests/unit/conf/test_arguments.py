@@ -85,6 +85,27 @@ def test_wrong_words(words: tuple[bytes, ...], bad: str) -> None:
     assert raised.value.message == f"Invalid argument: {bad}"
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ((b"peer",), "a value has to follow it"),
+        ((b"peer", A, b"endpoint"), "a value has to follow it"),
+        ((b"endpoint", b"a:1"), "words that can stand here: listen-port, fwmark, "),
+        ((b"peer", A, b"port"), "words that can stand here: peer, preshared-key, "),
+        ((b"listen-port", b"x y"), "a port is a number"),
+        ((b"fwmark", b"x"), "a mark is a number"),
+        ((b"peer", A, b"endpoint", b"1.2.3.4"), "write HOST:PORT"),
+        ((b"peer", A, b"persistent-keepalive", b"often"), "seconds from 1 to 65535"),
+        ((b"peer", A, b"allowed-ips", b"10.0.0.0/33"), "write IP/LENGTH"),
+    ],
+)
+def test_every_wrong_word_has_a_hint(words: tuple[bytes, ...], hint: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(*words)
+    assert raised.value.hint.startswith(hint)
+    assert ("remove" in raised.value.hint) == (words[-1] == b"port")
+
+
 def test_left_to_right() -> None:
     with pytest.raises(ConfigError, match="Fwmark"):
         parse(b"fwmark", b"x", b"bogus")
