@@ -51,7 +51,11 @@ def test_debian_packages(deb: Path, root: Root) -> None:
     assert root.run("dpkg-query -S /usr/bin/wg").startswith("wgtools-compat:")
     for page in ("wg", "wg-quick", "wgtools-engine"):
         root.run(f"zcat /usr/share/man/man8/{page}.8.gz > /dev/null")
-    root.run("dpkg --purge wgtools-compat wgtools")
+    root.run("wg-quick up wg7; ls /run/wgtools/wg7.lock; dpkg --purge wgtools-compat wgtools")
+    # No lock stays, nor anything else but what takes down the tunnel that is up.
+    (left,) = root.run("ls -A /run/wgtools").split()
+    assert left.startswith("wg7@")
+    root.run("ip link delete wg7; rm -r /run/wgtools")
     assert root.call("ls /usr/lib/wgtools /usr/libexec/wgtools").stdout == ""
     # The tunnel's file is the user's, and stays.
     root.run("test -s /etc/wireguard/wg7.conf")
@@ -104,7 +108,9 @@ def test_rpm_packages(rpm: Path, root: Root) -> None:
     assert root.run("rpm -qf --qf '%{NAME}' /usr/bin/wg") == "wgtools-compat"
     assert root.run("rpm -V --nodeps wgtools wgtools-compat") == ""
     root.run(f"{install} -e wgtools-compat; test ! -e /usr/bin/wg")
+    root.run("ls /run/wgtools/wg7.lock")
     root.run(f"{install} -e wgtools; test ! -e /usr/lib/wgtools; test -s /etc/wireguard/wg7.conf")
+    root.run("test ! -e /run/wgtools")
     listed = subprocess.run(
         ["rpm", "-qplv", str(main)], capture_output=True, text=True, check=True
     ).stdout
