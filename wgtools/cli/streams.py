@@ -80,10 +80,14 @@ def tell(message: str) -> None:
 
 
 def tame(message: str) -> str:
-    """Without what a terminal would obey: a file must not write on the screen as it likes."""
+    """Without what a terminal would obey: a file must not write on the screen as it likes, nor
+    show a hook to be other than it is."""
     if message.isprintable():
         return message
-    return message.translate({n: "?" for n in (*range(32), *range(127, 160)) if n not in (9, 10)})
+    obeyed = [*range(32), *range(127, 160), *range(0xDC80, 0xDCA0)]  # the last: as bare bytes
+    # Unicode's marks for the order and the end of lines (UAX 9, 3.1; UAX 14, BK).
+    obeyed += [0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]
+    return message.translate({n: "?" for n in obeyed if n not in (9, 10)})
 
 
 def explain(where: str, hint: str) -> None:

@@ -63,6 +63,20 @@ def test_no_text_from_a_file_steers_a_terminal(capfd: pytest.CaptureFixture[str]
     assert out[: len(shown)] == err[: len(shown)] == shown
 
 
+@pytest.mark.parametrize(
+    ("wild", "shown"),
+    [
+        ("wg\udc9b31m", "wg?31m"),  # CSI as one byte, where a terminal is not of UTF-8
+        ("PostUp = true \u202e; fr- mr\u202c", "PostUp = true ?; fr- mr?"),
+        ("\u2066a\u2069 \u200fb\u061c", "?a? ?b?"),
+        ("a\u2028[#] b", "a?[#] b"),
+        ("\ufeffMTU \u200b\udce4\ud7ff", "\ufeffMTU \u200b\udce4\ud7ff"),
+    ],
+)
+def test_nothing_is_shown_to_be_other_than_it_is(wild: str, shown: str) -> None:
+    assert streams.tame(wild) == shown
+
+
 def test_out_and_err(capfd: pytest.CaptureFixture[str]) -> None:
     streams.out("a\n")
     streams.err("b")
