@@ -58,7 +58,7 @@ def _judge(word: str, ignore: set[str]) -> tuple[str, bytes, list[Finding]]:
         around = _surroundings(path)
     except OSError as error:
         text = f"cannot be read: {error.strerror}"
-        hint = "only root may: run this as root" if isinstance(error, PermissionError) else ""
+        hint = _unreadable_hint(word, path, error)
         return path, b"", [lint.Finding(lint.ERROR, "unreadable", text, hint=hint)]
     found = [f for f in lint.lint(data, path, around) if f.code not in ignore]
     stem = os.path.basename(path).removesuffix(".conf")
@@ -67,6 +67,14 @@ def _judge(word: str, ignore: set[str]) -> tuple[str, bytes, list[Finding]]:
         text = f"wg-quick would not take a file called {os.path.basename(path)}"
         found.insert(0, lint.Finding(lint.WARNING, "file-name", text, hint=hint))
     return path, data, found
+
+
+def _unreadable_hint(word: str, path: str, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "only root may: run this as root"
+    if isinstance(error, FileNotFoundError):
+        return files.missing_hint(word if path != word else os.path.join(".", word))
+    return ""
 
 
 def _surroundings(path: str) -> lint.Surroundings:

@@ -7,6 +7,7 @@ Exit status (docs/decisions/0023): 0 nothing would change, 2 something would, 1 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,14 @@ from wgtools.cli import paper, streams
 from wgtools.errors import ConfigError, WgError
 from wgtools.quick import drift, engines, files, live
 from wgtools.quick.forecast import forecast
+from wgtools.quick.journal import Journal
 
 if TYPE_CHECKING:
     from wgtools.cli.paper import Row
     from wgtools.quick.drift import Difference
+    from wgtools.quick.files import Target
 
-__all__ = ["difference_records", "difference_rows", "remark_rows", "remark_text", "run"]
+__all__ = ["difference_records", "difference_rows", "located", "remark_rows", "remark_text", "run"]
 
 NOTHING, SOMETHING = 0, 2
 _SIGNS = {drift.ADD: ("+", "green"), drift.REMOVE: ("-", "red"), drift.CHANGE: ("~", "yellow")}
@@ -30,7 +33,7 @@ def run(word: str, *, as_json: bool, engine: str, up_only: bool) -> int:
         os.environ[engines.ENGINE] = engine
     if sys.platform != "linux":
         return _elsewhere(word, as_json=as_json)
-    about = live.subject(files.locate(word))
+    about = live.subject(located("plan", word))
     name, path = about.name, about.target.path
     if live.is_up(name):
         if up_only:
@@ -55,11 +58,22 @@ def run(word: str, *, as_json: bool, engine: str, up_only: bool) -> int:
     return SOMETHING if changes else NOTHING
 
 
+def located(verb: str, word: str) -> Target:
+    """The file, as `up` finds it; if it came from elsewhere, that is hinted.  Raises WgError."""
+    try:
+        return files.locate(word)
+    except WgError as error:
+        path = Journal(word).config_file if files.is_name(word) else ""
+        if path and os.path.isfile(path):
+            error.hint = f"`{word}' is from elsewhere: wg-quick {verb} {shlex.quote(path)}"
+        raise
+
+
 def _elsewhere(word: str, *, as_json: bool) -> int:
     """Where only what `up` would do can be told."""
     from wgtools.quick.systems import telling
 
-    target = files.locate(word)
+    target = located("plan", word)
     foreseen = telling.forecast(target)
     if as_json:
         body = {"up": False, "commands": list(foreseen.commands)}

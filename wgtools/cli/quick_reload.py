@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from wgtools.cli import paper, quick_plan, streams
 from wgtools.errors import WgError
-from wgtools.quick import files
 
 if TYPE_CHECKING:
     from wgtools.cli.paper import Row
@@ -21,7 +20,7 @@ __all__ = ["run"]
 
 
 def run(word: str, *, as_json: bool) -> int:
-    target = files.locate(word)
+    target = quick_plan.located("reload", word)
     if os.geteuid() != 0:
         raise WgError("reload needs root", hint=f"sudo wg-quick reload {word}")
     if sys.platform == "linux":

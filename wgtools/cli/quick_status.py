@@ -6,11 +6,13 @@ Exit status (docs/decisions/0023): 0, or 1 when the named interface is not up.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from wgtools.cli import paper, quick_plan, streams
 from wgtools.errors import WgError
 from wgtools.quick import files, status
+from wgtools.quick.refusals import not_wireguard
 
 if TYPE_CHECKING:
     from wgtools.cli.paper import Row
@@ -28,8 +30,7 @@ def run(word: str, *, as_json: bool) -> int:
     name = files.locate(word).name if "/" in word else word
     found = [status.look(one) for one in ([name] if name else status.names())]
     if name and not found[0].up and found[0].journal in ("none", "unknown"):
-        hint = f"to bring it up, type: wg-quick up {word}"
-        raise WgError(f"`{name}' is not up", hint=hint)
+        raise _not_up(word, name)
     if as_json:
         paper.emit_json({"interfaces": [_record(one) for one in found]})
     elif not found:
@@ -42,6 +43,19 @@ def run(word: str, *, as_json: bool) -> int:
             rows += _rows(one, now)
         paper.show(rows)
     return 1 if name and not found[0].up else 0
+
+
+def _not_up(word: str, name: str) -> WgError:
+    """What to type can only be told of what would work."""
+    if status.is_another_kind(name):
+        return not_wireguard(name, there=True)
+    with contextlib.suppress(PermissionError):
+        try:
+            files.locate(word)
+        except WgError as error:
+            text = f"`{name}' is not up, and {error.message}"
+            return WgError(text, hint=f"{error.hint}; to see what is up, type: wg-quick status")
+    return WgError(f"`{name}' is not up", hint=f"to bring it up, type: wg-quick up {word}")
 
 
 def _rows(one: Status, now: int) -> list[Row]:

@@ -18,7 +18,7 @@ TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to impo
 if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
 
-__all__ = ["Target", "is_name", "load", "load_head", "locate", "read", "replace"]
+__all__ = ["Target", "is_name", "load", "load_head", "locate", "missing_hint", "read", "replace"]
 
 DIRECTORY = "/etc/wireguard"
 # WG_QUICK_COMPAT 1: the first that has the file; if none has, the last is named.
@@ -27,6 +27,7 @@ DIRECTORIES = (
     if sys.platform.startswith(("freebsd", "darwin"))
     else (DIRECTORY,)
 )
+_MOST = 5  # names in a hint
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=+.-")
 
 
@@ -58,7 +59,7 @@ def locate(word: str) -> Target:
     except OSError:
         found = None
     if found is None:
-        raise WgError(f"`{path}' does not exist", hint=_missing_hint(word))
+        raise WgError(f"`{path}' does not exist", hint=missing_hint(word))
     stem = os.path.basename(path)
     if path.endswith("/") or not stem.endswith(".conf") or not is_name(stem[: -len(".conf")]):
         hint = f"a name has 1 to {NAME_MAX} of the characters a-z A-Z 0-9 _ = + . -"
@@ -78,8 +79,8 @@ def locate(word: str) -> Target:
     return Target(name, resolved, world_accessible=bool(shared))
 
 
-def _missing_hint(word: str) -> str:
-    """What was probably meant: the file here, a shorter name, or another place."""
+def missing_hint(word: str) -> str:
+    """What was probably meant: the file here, another name, or another place."""
     if not word:
         return "name an interface or a file"
     if not is_name(word):
@@ -87,8 +88,40 @@ def _missing_hint(word: str) -> str:
     for here in (word, f"{word}.conf"):
         if os.path.isfile(here):
             return f"to use the file in this directory, type ./{here}"
+    if meant := _by_name_alone(word):
+        return meant
     places = " and ".join(DIRECTORIES)
-    return f"looked for {word}.conf in {places}; a path needs a slash, as in ./{word}.conf"
+    what = f"looked for {word}.conf in {places}{_which_has()}"
+    return f"{what}; a path needs a slash, as in ./{word}.conf"
+
+
+def _by_name_alone(path: str) -> str:
+    """For `wg0.conf', which is typed as wg0 from anywhere."""
+    stem = os.path.basename(path).removesuffix(".conf")
+    if not path.endswith(".conf") or not is_name(stem):
+        return ""
+    places = [f"{directory}/{stem}.conf" for directory in DIRECTORIES]
+    there = [place for place in places if os.path.exists(place)]
+    return f"for {there[0]}, type its name alone: {stem}" if there else ""
+
+
+def _which_has() -> str:
+    """Names that would do, if the caller may know them."""
+    try:
+        entries = sorted({name for place in DIRECTORIES for name in _listed(place)})
+    except PermissionError:
+        return ""
+    names = [name[: -len(".conf")] for name in entries if name.endswith(".conf")]
+    names = [name for name in names if is_name(name)]
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return f" (there: {', '.join(names[:_MOST])}{more})" if names else " (nothing is there)"
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _missing_path_hint(word: str) -> str:
@@ -99,7 +132,9 @@ def _missing_path_hint(word: str) -> str:
     stem = os.path.basename(word).removesuffix(".conf")
     if len(stem) > NAME_MAX:
         return f"`{stem}' is too long for the name of an interface: {NAME_MAX} characters at most"
-    return ""
+    if meant := _by_name_alone(word):
+        return meant
+    return "" if os.path.isabs(word) else f"looked for {os.path.abspath(word)}"
 
 
 def read(target: Target) -> bytes:

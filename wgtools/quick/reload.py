@@ -17,6 +17,7 @@ from wgtools.quick import drift, firewall, live, steps
 from wgtools.quick.apply import Transaction
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import DOWN_HOOKS, Journal
+from wgtools.quick.linux import link_index
 from wgtools.quick.lock import POLICY, exclusive
 from wgtools.quick.mender import MendingHost
 from wgtools.quick.mends import (
@@ -31,6 +32,7 @@ from wgtools.quick.mends import (
     mark_step,
     routes_steps,
 )
+from wgtools.quick.refusals import not_wireguard
 from wgtools.quick.steps import Step
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def reload(target: Target, talk: Talk) -> list[Difference]:
         talk.warn(remark)
     with interrupts.noted(), exclusive(about.name):
         if not live.is_up(about.name):
+            if link_index(about.name):
+                raise not_wireguard(about.name, there=True)
             hint = f"to bring it up, type: wg-quick up {about.name}"
             raise WgError(f"`{about.name}' is not up", hint=hint)
         return _Run(about, talk).run()

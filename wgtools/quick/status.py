@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wgtools.model import Device
     from wgtools.quick.drift import Difference
 
-__all__ = ["Engine", "Status", "look", "names"]
+__all__ = ["Engine", "Status", "is_another_kind", "look", "names"]
 
 _SOCKETS = "/var/run/wireguard"
 _MODULE = "wgtools.daemon"
@@ -73,6 +73,11 @@ def _journals() -> list[str]:
     parts = [entry.partition("@") for entry in entries]
     here = [name for name, _, rest in parts if rest.partition(".")[0] == str(namespace())]
     return [name for name in here if files.is_name(name) and Journal(name).undos]
+
+
+def is_another_kind(name: str) -> bool:
+    """Whether what is not up has its name taken by something else (told on Linux alone)."""
+    return sys.platform == "linux" and bool(link_index(name))
 
 
 def look(name: str) -> Status:
