@@ -58,7 +58,7 @@ def test_is_found_by_its_name(one: Host, command: list[str]) -> None:
     one.run(*command, "wg0")
     here = ("--nslist", "net", "--ns", str(one.pid))  # /proc is that of the whole machine
     (pid,) = one.run("pgrep", *here, "-x", "wgtools-engine").split()
-    name, line = one.run("ps", "-o", "comm=,args=", "-p", pid).split(None, 1)
+    name, line = one.run("ps", "-ww", "-o", "comm=,args=", "-p", pid).split(None, 1)
     assert name == "wgtools-engine"
     assert line == "wgtools-engine wg0\n" if command[1:] else line.endswith(f"{ENGINE} wg0\n")
     # What lies next to the command line is whole.
