@@ -16,9 +16,10 @@ __all__ = ["module", "script"]
 # Our packages come behind the standard library and before other packages.
 _BOOT = """\
 import sys
-_, places, name, *sys.argv = sys.argv
+_, count, *words = sys.argv
+places, (name, *sys.argv) = words[: int(count)], words[int(count) :]
 at = next((i for i, p in enumerate(sys.path) if p.endswith("-packages")), len(sys.path))
-sys.path[at:at] = places.split(":")
+sys.path[at:at] = places
 raise SystemExit(__import__(name, fromlist=["main"]).main())"""
 
 
@@ -28,7 +29,8 @@ def module(name: str, called: str) -> list[str]:
     places = _places()
     if places <= set(site.getsitepackages()):
         return [sys.executable, "-I", "-m", name.removesuffix(".__main__")]
-    return [sys.executable, "-I", "-c", _BOOT, ":".join(sorted(places)), name, called]
+    # One word for each: a directory with a colon in its name would be two others.
+    return [sys.executable, "-I", "-c", _BOOT, str(len(places)), *sorted(places), name, called]
 
 
 def script(path: str, name: str) -> list[str]:
