@@ -55,7 +55,8 @@ def own_verbs() -> dict[str, set[str]]:
 def codes() -> set[str]:
     """Codes of `check`: the argument behind the severity, and what is assigned to `code`."""
     found = set()
-    files = sorted((ROOT / "wgtools/quick").glob("lint*.py"))
+    quick = ROOT / "wgtools/quick"
+    files = [*sorted(quick.glob("lint*.py")), quick / "findings.py"]
     for file in (*files, ROOT / "wgtools/cli/quick_check.py"):
         (module,) = modules(str(file))
         for node in ast.walk(module):

@@ -40,6 +40,7 @@ _TABLES = {"local": 255, "main": 254, "default": 253, "unspec": 0}
 _TABLE_FILES = ("/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2")
 _MTU_MIN, _MTU_MAX = 68, 65535  # RFC 791 3.1; the length field of an IP packet
 _NAME_MAX, _LABEL_MAX = 253, 63  # RFC 1035 2.3.4, as text
+_NO_DOMAIN = ";/|\\:\"'<>()[]{}"  # what neither a host name nor a word of IDNA has
 _IPV6_MTU = 1280  # RFC 8200 section 5
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -218,7 +219,8 @@ def _dns(config: QuickFile, found: _Findings) -> None:
     for value in config.dns:
         if value.text in servers:
             if pton(value.text.partition("%")[0]) is None:
-                found.warning(f"`{value.text}' is not the address of a name server", value)
+                hint = "write an IP address, as 10.0.0.53 or fd00::53"
+                found.warning(f"`{value.text}' is not the address of a name server", value, hint)
         elif not _is_domain(value.text):
             hint = "write 10.0.0.53 for a server, corp.example for a domain to search"
             found.warning(f"`{value.text}' is not a domain", value, hint)
@@ -227,6 +229,8 @@ def _dns(config: QuickFile, found: _Findings) -> None:
 def _is_domain(text: str) -> bool:
     """Any name that DNS can hold; a dot may end it, the `~` of systemd-resolved begin it."""
     name = text.removeprefix("~").removesuffix(".")
+    if any(mark in name for mark in _NO_DOMAIN):
+        return False  # several addresses with the wrong thing between them, or a path
     labels = name.encode("utf-8", "surrogateescape").split(b".")
     whole = len(name) <= _NAME_MAX and all(0 < len(label) <= _LABEL_MAX for label in labels)
     return whole or text in ("~.", ".")

@@ -11,7 +11,6 @@ excerpt holds a private or preshared key, nor anything that may be one mistyped.
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,20 +21,21 @@ from wgtools.errors import ConfigError
 from wgtools.keys import Key
 from wgtools.quick import check, shellwords
 from wgtools.quick.doubts import Doubt
-from wgtools.quick.linthints import BOM, NO_BOM, PLAINLY, SETTINGS, advice_on, similar
+from wgtools.quick.findings import ERROR, NOTE, WARNING, Finding, refused, warned
+from wgtools.quick.linthints import BOM, SETTINGS
 from wgtools.quick.lintparts import (
-    KEY_LIKE,
     Entry,
     Network,
     Route,
+    Section,
     excerpt,
     items,
     key_of,
     next_wider,
     numeric_host,
+    odd_endpoint,
     sections_of,
 )
-from wgtools.quick.wgpart import NotText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,23 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ERROR", "NOTE", "WARNING", "Finding", "Surroundings", "excerpt", "lint"]
 
-ERROR, WARNING, NOTE = "error", "warning", "note"
-
 _REPEATABLE = ("address", "dns", "allowedips", *HOOKS)
-_KEY_SIZE_HINT = "a key is 44 characters of base64, the last of them ="
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One remark.  Line and column count from 1 (the column in characters); 0 is "the file"."""
-
-    severity: str
-    code: str
-    message: str
-    line: int = 0
-    column: int = 0
-    length: int = 1
-    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +68,7 @@ class _Linter:
         self.config = QuickFile(self.document)
         self.around = around
         self.found: list[Finding] = []
+        self._end = len(self.document.lines) + 1
         self.sections = sections_of(self.document.lines)
         self.interface = [s for s in self.sections if s.header == "[interface]"]
         self.peers = [s for s in self.sections if s.header == "[peer]"]
@@ -130,71 +115,17 @@ class _Linter:
         else:
             warnings = checked.warnings
         self.found += [
-            Finding(WARNING, "setting", *self._told(each))
+            warned(each, self._row(each))
             for each in warnings
             if not isinstance(each, Doubt)  # told below, and where
         ]
 
-    def _told(self, error: ConfigError) -> tuple[str, int, int, int, str]:
-        row = self._row(error.line)
-        # From bytes to characters, and to the end of the word.
-        column = len(row[: max(0, error.column - 1)].decode("utf-8", "replace")) + 1
-        word = row[max(0, error.column - 1) :].partition(b"#")[0].rstrip()
-        quoted = re.search(r"`([^']+)'", error.message)
-        if quoted and word.decode("utf-8", "replace").startswith(quoted[1]):
-            length = len(quoted[1])
-        else:
-            length = len(word.decode("utf-8", "replace"))
-        return error.message, error.line, column, max(1, length), error.hint
-
-    def _row(self, number: int) -> bytes:
-        return self.document.lines[number - 1].raw if number else b""
-
     def _refused(self, error: ConfigError) -> Finding:
-        if isinstance(error, NotText):
-            return Finding(ERROR, "not-text", error.message, hint=error.hint)
-        message, line, column, length, hint = self._told(error)
-        code = "syntax"
-        if message.startswith("Line unrecognized"):
-            # The line may be a key behind a mistyped name: quote no more than the name.
-            return self._unknown(line)
-        if message.startswith("Key "):
-            message, hint = message.partition(": `")[0], hint or _KEY_SIZE_HINT
-            code = "key"
-        elif message.startswith("A peer is missing"):
-            code, column, length = "missing-key", 1, len("[Peer]")
-        for start, (plainly, advice) in PLAINLY.items():
-            if message.startswith(start):
-                message = plainly.format(message.partition("`")[2].removesuffix("'"))
-                hint = hint or advice
-        return Finding(ERROR, code, KEY_LIKE.sub("(hidden)", message), line, column, length, hint)
+        section = next((s for s in reversed(self.sections) if s.line <= error.line), None)
+        return refused(error, self._row(error), section.header if section else "")
 
-    def _unknown(self, line: int) -> Finding:
-        text = self._row(line).decode("utf-8", "replace")
-        body = text.partition("#")[0]
-        column = len(body) - len(body.lstrip()) + 1
-        name, equals, value = (part.strip() for part in body.partition("="))
-        section = next((s for s in reversed(self.sections) if s.line <= line), None)
-        header = section.header if section else ""
-        if text.startswith(BOM.decode()):
-            message, code, hint = "the file begins with a byte-order mark", "syntax", NO_BOM
-            name = body.strip()
-        elif name.startswith("["):
-            hint = similar(name, ("[Interface]", "[Peer]")) or "sections: [Interface] and [Peer]"
-            message, code = f"there is no section `{name}'", "unknown-section"
-        elif not equals:
-            message, code, hint = "this line says nothing", "syntax", "write KEY = VALUE"
-            name = body.strip()
-        elif not value:
-            message, code, hint = f"`{name}' has no value", "syntax", "give it one, or remove it"
-        elif not header:
-            message, code = f"`{name}' stands before any section", "no-section"
-            hint = "put a line [Interface] above it"
-        else:
-            message, code = f"there is no setting `{name}' under {header.title()}", "unknown-key"
-            hint = advice_on(name, header)
-        message = KEY_LIKE.sub("(hidden)", message)
-        return Finding(ERROR, code, message, line, column, max(1, len(name)), hint)
+    def _row(self, error: ConfigError) -> bytes:
+        return self.document.lines[error.line - 1].raw if error.line else b""
 
     # Comparing lines with each other
 
@@ -259,8 +190,10 @@ class _Linter:
                     text = f"this is the key of the peer on line {first.line} as well"
                     hint = "one peer, one [Peer]: the two would be taken as one, with the"
                     self._say(ERROR, "key-reused", text, entry, f"{hint} allowed IPs of the last")
-                if own is not None and public == own:
+                if own is not None and public in (own, private):
                     text = "this is the interface's own key"
+                    if public == private:
+                        text = "this is the interface's private key"
                     hint = "give the other side's public key here; this peer would be ignored"
                     self._say(ERROR, "own-key", text, entry, hint)
             self._preshared(peer.last("presharedkey"), shared, private)
@@ -314,20 +247,26 @@ class _Linter:
         owners: dict[Network, Route] = {}
         for route in routes:
             before = owners.get(route.network)
-            if before is not None and before.peer is not route.peer:
+            if before is not None and before.owner != route.owner:
                 text = f"{route.network} was given to the peer on line {before.peer.line} too"
                 hint = "this peer, the later, gets it; take it out of one of the two"
                 self._say(WARNING, "overlap", text, route.entry, hint)
             owners[route.network] = route
         for network, route in owners.items():
             wider = next_wider(network, owners)
-            if wider is not None and wider.peer is not route.peer and wider.network.prefixlen:
+            if wider is not None and wider.owner != route.owner and wider.network.prefixlen:
                 text = f"{network} lies within {wider.network} of the peer on line"
                 hint = f"this peer, whose prefix is the longer, gets {network}"
                 said = f"{text} {wider.peer.line}"
                 self._say(NOTE, "overlap", said, route.entry, hint)
 
     def _endpoints(self, routes: list[Route]) -> None:
+        for peer in self.peers:
+            entry = peer.last("endpoint")
+            odd = odd_endpoint(entry.value) if entry is not None else None
+            if entry is not None and odd is not None:
+                severity, code = (ERROR, "syntax") if odd.never else (WARNING, "setting")
+                self._say(severity, code, odd.text, entry, odd.hint)
         table = (self.config.table.text if self.config.table else "auto").lower()
         if table != "auto":
             return  # routes are somebody else's business, or in a table of their own
@@ -347,23 +286,32 @@ class _Linter:
 
     def _missing(self) -> None:
         keyless = not self._setting("privatekey") and "private-key" not in self.hooks_text
-        if self.interface and keyless:
+        if self.interface and keyless and not self._misspelt("PrivateKey"):
             at = Entry("", "[Interface]", self.interface[0].line, 1)
             hint = "make one with: wg genkey"
             self._say(WARNING, "missing-key", "the interface has no PrivateKey", at, hint)
-        if self.interface and not self.config.addresses:
+        if self.interface and not self.config.addresses and not self._misspelt("Address"):
             at = Entry("", "[Interface]", self.interface[0].line, 1)
             self._say(NOTE, "missing-address", "the interface has no Address", at)
         port = self._setting("listenport")
         for peer in self.peers:
             at = Entry("", "[Peer]", peer.line, 1)
-            if not peer.all("allowedips"):
+            if not peer.all("allowedips") and not self._misspelt("AllowedIPs", peer):
                 text = "this peer has no AllowedIPs: nothing is sent to it, nothing taken from it"
                 self._say(WARNING, "missing-allowed-ips", text, at, "AllowedIPs = 10.0.0.2/32")
-            if not peer.all("endpoint") and port is None:
+            cut_off = port is None and not self._misspelt("ListenPort")
+            if cut_off and not peer.all("endpoint") and not self._misspelt("Endpoint", peer):
                 text = "no Endpoint here and no ListenPort above: neither side can begin"
                 hint = "give this peer an Endpoint, or the interface a ListenPort"
                 self._say(WARNING, "unreachable", text, at, hint)
+
+    def _misspelt(self, name: str, section: Section | None = None) -> bool:
+        """Whether a line (of the section) was probably meant to be `name`, and is told already."""
+        ends = [s.line for s in self.sections if section and s.line > section.line]
+        lines = range(section.line if section else 0, ends[0] if ends else self._end)
+        said = ("did you mean ", "write ", "")
+        starts = tuple(words + name for words in said)
+        return any(f.line in lines and f.hint.startswith(starts) for f in self.found)
 
     def _hooks(self) -> None:
         for kind, hooks in self.config.hooks.items():

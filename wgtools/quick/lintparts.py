@@ -26,6 +26,7 @@ __all__ = [
     "KEY_LIKE",
     "Entry",
     "Network",
+    "Odd",
     "Route",
     "Section",
     "excerpt",
@@ -33,6 +34,7 @@ __all__ = [
     "key_of",
     "next_wider",
     "numeric_host",
+    "odd_endpoint",
     "sections_of",
 ]
 
@@ -74,9 +76,26 @@ class Route:
     peer: Section
     entry: Entry
 
+    @property
+    def owner(self) -> Key | int:
+        """Two sections of one key are one peer."""
+        return key_of(self.peer.last("publickey")) or self.peer.line
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A value that can be read but can hardly be meant, or can `never` work."""
+
+    never: bool
+    text: str
+    hint: str
+
 
 def excerpt(data: bytes, number: int) -> str:
-    """The line for showing: tabs as blanks, secrets and what may be one hidden."""
+    """The line for showing: tabs as blanks, secrets and what may be one hidden.
+
+    So is a public key that is somewhere else in the file a secret.
+    """
     rows = data.split(b"\n")
     if not 0 < number <= len(rows):
         return ""
@@ -84,12 +103,21 @@ def excerpt(data: bytes, number: int) -> str:
     printable = "".join(c if c.isprintable() else "?" for c in text)
     key, equals, rest = printable.partition("=")
     name = key.strip().lower()
+    if name == "publickey" and _is_secret(rest, rows):
+        return KEY_LIKE.sub("(hidden)", printable)
     if name in ("publickey", *HOOKS) and (name != "publickey" or _is_key(rest)):
         return KEY_LIKE.sub("(hidden)", printable) if name in HOOKS else printable
     if name in _SECRET and rest.strip():
         start = len(rest) - len(rest.lstrip())
         return f"{key}{equals}{rest[:start]}(hidden)"
     return KEY_LIKE.sub("(hidden)", printable)
+
+
+def _is_secret(text: str, rows: Iterable[bytes]) -> bool:
+    value = text.partition("#")[0].strip().encode()
+    pairs = (row.partition(b"#")[0].partition(b"=") for row in rows)
+    secret = tuple(name.encode() for name in _SECRET)
+    return any(n.strip().lower() in secret and v.strip() == value for n, _, v in pairs)
 
 
 def _is_key(text: str) -> bool:
@@ -142,6 +170,33 @@ def numeric_host(entry: Entry | None) -> ipaddress.IPv4Address | ipaddress.IPv6A
         return ipaddress.ip_address(known.host) if known else None
     except (WgError, ValueError):
         return None
+
+
+def odd_endpoint(text: str) -> Odd | None:
+    """What is odd about a HOST:PORT that can be read as one."""
+    try:
+        endpoint = HostPort.parse(text.encode())
+    except WgError:
+        return None  # wg(8)'s reader tells
+    host, port = endpoint.host.decode("utf-8", "replace"), endpoint.port.decode("utf-8", "replace")
+    if "/" in text:
+        return Odd(True, "this is a URL or a path", "write HOST:PORT: vpn.example.org:51820")
+    if _is_no_address(host.split(".")):
+        return Odd(True, f"`{host}' is not an IP address", "it has four numbers from 0 to 255")
+    if ":" in host and not text.startswith("["):
+        return Odd(False, f"`{port}' is taken for the port", f"write [{host}]:{port} if it is")
+    if port.isdecimal() and int(port) == 0:
+        return Odd(False, "nothing can be sent to port 0", "ask for the other side's ListenPort")
+    return None
+
+
+def _is_no_address(parts: list[str]) -> bool:
+    """Four or more numbers that are not an address; nor are they a name: RFC 3696 section 2.
+
+    Fewer are one to inet_aton(3), and so to the resolver.
+    """
+    numeric = all(part.isascii() and part.isdecimal() for part in parts)
+    return numeric and len(parts) >= 4 and (len(parts) > 4 or any(int(p) > 255 for p in parts))
 
 
 def next_wider(network: Network, owners: Mapping[Network, Route]) -> Route | None:

@@ -152,6 +152,9 @@ def test_what_is_no_text_is_one_mistake(text: str) -> None:
         ("10.0.0.53, corp.example, corp.example., ~corp, ~., fd00::53, b\u00fccher.example", []),
         ("dns..bad", ["`dns..bad' is not a domain"]),
         (f".corp {64 * 'a'}.b", ["`.corp' is not a domain", f"`{64 * 'a'}.b' is not a domain"]),
+        ("/etc/resolv.conf", ["`/etc/resolv.conf' is not a domain"]),
+        ("10.0.0.53;10.0.0.54", ["`10.0.0.53;10.0.0.54' is not a domain"]),
+        ("https://dns.example/q", ["`https://dns.example/q' is not the address of a name server"]),
         ("10.0.0.300", ["`10.0.0.300' is not the address of a name server"]),
     ],
 )
@@ -183,7 +186,7 @@ def test_no_key_in_any_message() -> None:
         ("[Interface]\nEndpoint = 192.0.2.1:1", ["Endpoint belongs under [Peer]"]),
         ("# [Interface]\nAddress = 10.0.0.1", ["put a line [Interface] above it"]),
         ("[Interface]\n[Peers]\nPublicKey = x", ["did you mean [Peer]?"]),
-        ("[Interface]\nnonsense", ["expected KEY = VALUE"]),
+        ("[Interface]\nnonsense", ["write KEY = VALUE"]),
         ("[Peer]\nEndpoint = 192.0.2.1", ["write HOST:PORT: vpn.example.org:51820"]),
         ("[Peer]\nAllowedIPs = 10.0.0.300/8", ["write IP/LENGTH: 10.0.0.2/32"]),
         (

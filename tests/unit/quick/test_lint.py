@@ -77,11 +77,52 @@ def test_of_what_is_no_text_nothing_more_is_said() -> None:
         (HEAD + ONE.replace("AllowedIPs", "#"), (WARNING, "missing-allowed-ips", 5, 1)),
         (HEAD.replace("ListenPort", "#") + TWO, (WARNING, "unreachable", 5, 1)),
         (ONE, (WARNING, "no-section", 0, 0)),
+        (HEAD + ONE.replace(PEER, PRIVATE), (ERROR, "own-key", 6, 13)),
+        (HEAD + ONE.replace("198.51.100.1", "https://a.example"), (ERROR, "syntax", 8, 12)),
+        (HEAD + ONE.replace("198.51.100.1", "198.51.100.300"), (ERROR, "syntax", 8, 12)),
+        (HEAD + ONE.replace("198.51.100.1", "198.51.100.1.1"), (ERROR, "syntax", 8, 12)),
+        (HEAD + ONE.replace("198.51.100.1", "2001:db8::1"), (WARNING, "setting", 8, 12)),
+        (HEAD + ONE.replace("1:51820", "1:0"), (WARNING, "setting", 8, 12)),
     ],
     ids=lambda value: value[1] if isinstance(value, tuple) else "",
 )
 def test_each_rule_points_at_its_place(text: str, expected: Found) -> None:
     assert expected in found(text)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["192.0.2:51820", "1.2.3.example:wg", "[2001:db8::1]:51820", "[fe80::1%eth0]:1", "010.1.1.1:9"],
+)
+def test_endpoints_that_can_be_meant(endpoint: str) -> None:
+    assert found(HEAD + ONE.replace("198.51.100.1:51820", endpoint)) == []
+
+
+def test_two_sections_of_one_peer_take_nothing_from_each_other() -> None:
+    more = ONE.replace("/16", "/16, 10.5.7.0/24")
+    assert [code for _, code, _, _ in found(HEAD + ONE + more)] == ["key-reused"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (HEAD.replace("Address", "Adress") + ONE, 3),
+        (HEAD.replace("Address =", "Address") + ONE, 3),
+        (HEAD.replace("PrivateKey =", "PrivateKey:") + ONE, 2),
+        (HEAD.replace("ListenPort", "ListenPrt") + TWO, 4),
+        (HEAD + ONE.replace("AllowedIPs", "AlowedIPs"), 7),
+        (HEAD.replace("ListenPort = 51820\n", "") + ONE.replace("Endpoint", "Endpont"), 7),
+    ],
+)
+def test_what_is_misspelt_is_not_said_to_be_missing_too(text: str, line: int) -> None:
+    (remark,) = found(text)
+    assert (remark[0], remark[2]) == (ERROR, line)
+
+
+def test_what_another_peer_lacks_is_said_beside_a_misspelt_line() -> None:
+    text = HEAD + ONE.replace("AllowedIPs", "AlowedIPs") + TWO.replace("AllowedIPs", "#")
+    assert (WARNING, "missing-allowed-ips", 9, 1) in found(text)
+    assert (WARNING, "missing-allowed-ips", 5, 1) not in found(text)
 
 
 def test_a_full_tunnel_may_hold_its_endpoint() -> None:
@@ -111,11 +152,39 @@ def test_world_readable() -> None:
         ("AlowedIPs = 10.0.0.0/8", "AllowedIPs"),
         ("Adress = 10.0.0.1/24", "Address"),
         ("PublicKey = x", "belongs under [Peer]"),
+        ("// home", "a comment begins with #"),
+        ("; home", "a comment begins with #"),
+        ("mtu 1420", "write MTU = VALUE"),
+        ("DNS: 10.0.0.53", "write DNS = VALUE"),
+        ("peer", "write [Peer]"),
+        (": :", "write KEY = VALUE"),
     ],
 )
 def test_did_you_mean(line: str, hint: str) -> None:
     (remark,) = lint.lint((HEAD + line + "\n" + ONE).encode(), "wg0.conf", AROUND)
     assert hint in remark.hint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "hint"),
+    [
+        ("10.5.0.0/16", "", "there is no network here", "or the line"),
+        ("10.5.0.0/16", "10.5.0.0/16,", "there is no network here", "the comma"),
+        ("10.5.0.0/16", "10.5.0.0/16 10.6.0.0/16", "`10.5.0.0/16 10.6.0.0/16'", "put a comma"),
+        ("10.5.0.0/16", "10.5.0.0/40 # a b", "`10.5.0.0/40' is not a network", "write IP/LENGTH"),
+        (PEER, f'"{PEER}"', "Key is not the correct length", "take out the quotation marks"),
+    ],
+)
+def test_the_remedy_is_that_of_the_mistake(old: str, new: str, message: str, hint: str) -> None:
+    (remark,) = lint.lint((HEAD + ONE.replace(old, new)).encode(), "wg0.conf", AROUND)
+    assert remark.message.startswith(message)
+    assert hint in remark.hint
+
+
+def test_a_private_key_in_the_place_of_a_public_one_is_not_shown() -> None:
+    text = (HEAD + ONE.replace(PEER, PRIVATE) + TWO).encode()
+    assert lint.excerpt(text, 6) == "PublicKey = (hidden)"
+    assert lint.excerpt(text, 10) == f"PublicKey = {OTHER}"
 
 
 @pytest.mark.parametrize(
