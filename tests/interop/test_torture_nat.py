@@ -101,10 +101,13 @@ def test_nat_that_loses_all_it_knew(behind: tuple[Host, Host, Host]) -> None:
     # Another pool of ports, and nothing left of what was: every flow must begin anew.
     nat.run("nft", "flush", "ruleset")
     forgets_after(nat, 1)
-    nat.ip("link set eth0 down")
+    for link in ("eth0", "eth1"):  # what comes from outside would keep the mapping too
+        nat.ip(f"link set {link} down")
     time.sleep(2.5)
+    forgets_after(nat, 30)  # else the new one could go again between two keepalives
     nat.run("nft", "-f", nat.path("rules", RULES))
-    nat.ip("link set eth0 up")
+    for link in ("eth0", "eth1"):
+        nat.ip(f"link set {link} up")
     wait_for("another mapping", lambda: tunnel.endpoint(outside) != first)
     assert outside.ping(INNER4[0]) == 3
     ping.kill()
