@@ -94,6 +94,18 @@ def test_what_goes_wrong_is_told_with_status_1(words: list[str], said: str) -> N
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize("verb", ["plan", "reload", "check", "status"])
+def test_help_fits_80_columns_and_speaks_no_python(verb: str) -> None:
+    done = subprocess.run(
+        [QUICK, verb, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "INTERFACE" in done.stdout or "FILE" in done.stdout
+    assert "Exit" in done.stdout
+    assert "[[" not in done.stdout
+    assert not re.search(r"<\w+|\bstr\b", done.stdout)
+
+
 def on_a_terminal(**env: str) -> str:
     master, slave = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | env
@@ -119,9 +131,10 @@ def test_on_a_terminal_the_same_text_in_colour() -> None:
     assert re.sub(r"\x1b\[[0-9;]*m", "", text) == (HERE / "wg0.txt").read_text()
 
 
-def test_no_color_is_honoured() -> None:
-    text = on_a_terminal(TERM="xterm-256color", NO_COLOR="1")
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", text)
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_color_is_honoured(env: dict[str, str]) -> None:
+    text = on_a_terminal(**{"TERM": "xterm-256color", **env})
+    assert text == (HERE / "wg0.txt").read_text()
 
 
 @pytest.mark.parametrize(

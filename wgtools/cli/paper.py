@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Lines of styled words: rich on a terminal, the same text plain in a pipe, or JSON.
 
-Only for wg-quick's own verbs.  The text is the same with and without colour; NO_COLOR
-and TERM=dumb are rich's business.  rich is loaded when there is a terminal to paint on.
+Only for wg-quick's own verbs.  The text is the same with and without colour; NO_COLOR is
+plain, as for `wg show`; TERM=dumb is rich's business, which is loaded when there is a
+terminal to paint on.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def plain(row: Row) -> str:
 
 def show(rows: Iterable[Row]) -> None:
     """To stdout; styles only where a person looks.  Raises WgError."""
-    if not streams.is_terminal():
+    if not streams.is_terminal() or streams.setting(b"NO_COLOR"):
         _deliver("".join(plain(row) + "\n" for row in rows))
         return
     from rich.console import Console

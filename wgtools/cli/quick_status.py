@@ -78,7 +78,7 @@ def _rows(one: Status, now: int) -> list[Row]:
         recent = sorted(device.peers, key=lambda p: -p.handshake_sec)
         silent = next((peer for peer in recent if _is_silent(peer)), None)
         for peer in recent:
-            rows.append(_peer(peer, now))
+            rows += _peer(peer, now)
             if peer is silent:
                 rows += _silence(device)
     return rows
@@ -135,15 +135,15 @@ def _drift(one: Status) -> tuple[str, str]:
     return f"{what}; to bring it to its file: {_typed('reload', one)}", "yellow"
 
 
-def _peer(peer: Peer, now: int) -> Row:
+def _peer(peer: Peer, now: int) -> list[Row]:
+    """Two lines: with its key, one would not fit a terminal of 80 columns."""
     age = now - peer.handshake_sec
     style = "green" if peer.handshake_sec and age < _ALIVE else "yellow"
     said = f"handshake {ago(age)}" if peer.handshake_sec else "no handshake yet"
+    traffic = f"{size(peer.rx_bytes)} in, {size(peer.tx_bytes)} out"
     return [
-        (f"    {peer.public_key.base64()}  ", ""),
-        (f"{said:<22}", style),
-        (f"  {peer.endpoint or 'no endpoint'}", ""),
-        (f"  {size(peer.rx_bytes)} in, {size(peer.tx_bytes)} out", "dim"),
+        [(f"    {peer.public_key.base64()}", "")],
+        [(f"      {said}", style), (f", {traffic}, {peer.endpoint or 'no endpoint'}", "")],
     ]
 
 
@@ -157,7 +157,7 @@ def _silence(device: Device) -> list[Row]:
     own = device.public_key
     rows: list[Row] = [[("      no answer: is the endpoint right, and UDP let through?", "yellow")]]
     if own is not None:
-        text = f"      if so, the other side needs PublicKey = {own.base64()}"
+        text = f"      if so, it needs PublicKey = {own.base64()}"
         rows.append([(text, "yellow")])
     return rows
 

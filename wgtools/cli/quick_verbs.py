@@ -19,7 +19,8 @@ __all__ = ["VERBS", "run"]
 VERBS = ("plan", "reload", "check", "status")
 
 _JSON = typer.Option("--json", help="Print one JSON object, for programs.")
-_NAME = typer.Argument(metavar="CONFIG_FILE|INTERFACE", help="As for up and down.")
+# Hidden: typer would explain it with Python's types.  Each verb's own text does.
+_NAME = typer.Argument(metavar="CONFIG_FILE|INTERFACE", hidden=True)
 
 _app = typer.Typer(
     add_completion=False,
@@ -34,11 +35,14 @@ def plan(
     name: Annotated[str, _NAME],
     as_json: Annotated[bool, _JSON] = False,
     engine: Annotated[
-        str, typer.Option(help="auto, kernel, embedded or a program, as for up.")
+        str,
+        typer.Option(metavar="ENGINE", help="auto, kernel, embedded or a program, as for up."),
     ] = "",
     up: Annotated[bool, typer.Option("--up", help="Only what `up` would do.")] = False,
 ) -> int:
     """Tell what `up` would do, or, of a running interface, what `reload` would change.
+
+    INTERFACE means /etc/wireguard/INTERFACE.conf; a CONFIG_FILE has a slash in it.
 
     Touches nothing.  Exit status: 0 nothing would change, 2 something would, 1 an error.
     """
@@ -54,6 +58,8 @@ def reload(
 ) -> int:
     """Bring a running interface to what its file says, touching only what differs.
 
+    INTERFACE means /etc/wireguard/INTERFACE.conf; a CONFIG_FILE has a slash in it.
+
     Hooks are not run.  All or nothing: a failure undoes what was done.
     Exit status: 0 it is as the file says, 1 it is as it was.
     """
@@ -64,7 +70,7 @@ def reload(
 
 @_app.command()
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Paths, or names.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", hidden=True)],
     as_json: Annotated[bool, _JSON] = False,
     ignore: Annotated[
         list[str] | None,
@@ -72,6 +78,8 @@ def check(
     ] = None,
 ) -> int:
     """Look for mistakes in configuration files; nothing is touched or looked up.
+
+    FILE is a path; a name that is no file here means /etc/wireguard/FILE.conf.
 
     Exit status: 0 nothing to complain of, 1 errors, 2 warnings only.
     """
@@ -82,10 +90,12 @@ def check(
 
 @_app.command()
 def status(
-    name: Annotated[str, typer.Argument(metavar="[INTERFACE]", help="One only.")] = "",
+    name: Annotated[str, typer.Argument(metavar="INTERFACE", hidden=True)] = "",
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
     """Tell what is up, from which file, by which engine, and how far from its file.
+
+    Of INTERFACE only, if one is named; it may be the path of its file as well.
 
     Exit status: 0, or 1 when the named interface is not up.
     """

@@ -27,12 +27,24 @@ def test_silence_is_explained_once_behind_the_first_who_keeps_it() -> None:
     lines = shown(silent, Peer(TWO, endpoint=THERE, tx_bytes=148))
     assert [line[:20] for line in lines] == [
         f"    {ONE.base64()}"[:20],
+        "      no handshake yet, "[:20],
         "      no answer: is ",
-        "      if so, the oth",
+        "      if so, it needs"[:20],
         f"    {TWO.base64()}"[:20],
+        "      no handshake yet, "[:20],
     ]
-    assert lines[2].endswith(f"needs PublicKey = {OWN.base64()}")
-    assert len(shown(silent, own=None)) == 2
+    assert lines[3].endswith(f"needs PublicKey = {OWN.base64()}")
+    assert len(shown(silent, own=None)) == 3
+
+
+def test_all_fits_80_columns() -> None:
+    far = Endpoint("2001:db8:1:2::3:4", 51820)
+    talkative = Peer(ONE, endpoint=far, handshake_sec=941, rx_bytes=9 << 40, tx_bytes=99 << 30)
+    lines = shown(talkative, Peer(TWO, endpoint=far, tx_bytes=148))
+    assert lines[1] == (
+        "      handshake 59 s ago, 9.0 TiB in, 99.0 GiB out, [2001:db8:1:2::3:4]:51820"
+    )
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(
@@ -45,4 +57,4 @@ def test_silence_is_explained_once_behind_the_first_who_keeps_it() -> None:
     ],
 )
 def test_who_answered_or_was_never_asked_needs_no_advice(peer: Peer) -> None:
-    assert len(shown(peer)) == 1
+    assert len(shown(peer)) == 2
