@@ -9,6 +9,7 @@ values of `wgtools.model`; what goes wrong is a WgError with a `hint`.  Nothing 
 from __future__ import annotations
 
 import time
+from errno import ENODEV
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from wgtools import ipc
@@ -67,6 +68,7 @@ def device(name: str) -> Device:
 
     Raises NoSuchInterface, AccessError (its `hint` names the privilege that is missing).
     """
+    _check(name)
     try:
         return ipc.get(name)
     except AccessError as error:
@@ -86,6 +88,7 @@ def change(name: str, wanted: DeviceChange) -> None:
     A HostPort among the endpoints is looked up first, which can take time.  Raises WgError if
     it has no address, NoSuchInterface, AccessError.
     """
+    _check(name)
     resolve(wanted, Resolver(lambda _: None))
     try:
         ipc.set(name, wanted)
@@ -112,10 +115,9 @@ def read(path: str | os.PathLike[str]) -> WgQuickFile:
     try:
         with open(path, "rb") as file:
             data = file.read()
-    except OSError as error:
-        raise WgError(
-            f"`{name}': {error.strerror}", hint="is the path right, and yours?"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL, or what no path can hold
+        problem = error.strerror if isinstance(error, OSError) else "that cannot be a path"
+        raise WgError(f"`{name}': {problem}", hint="is the path right, and yours?") from error
     return WgQuickFile.from_text(data.decode("utf-8", "surrogateescape"), name)
 
 
@@ -141,6 +143,16 @@ def watch(
             return
         yield from differences(before, after)
         before = after
+
+
+def _check(name: str) -> None:
+    """Raises NoSuchInterface for what no system could have for a name."""
+    try:
+        if b"\0" not in name.encode("utf-8", "surrogateescape"):
+            return
+    except UnicodeEncodeError:
+        pass
+    raise NoSuchInterface(f"{name!r} cannot be the name of an interface", errno=ENODEV)
 
 
 def _put_name(name: str, error: AccessError) -> None:

@@ -99,6 +99,19 @@ def test_an_interface_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch
         assert caught.value.errno == ENODEV
 
 
+@pytest.mark.parametrize("name", ["wg\0", "\0", "wg\ud800"])
+def test_what_can_be_no_name_is_no_interface(name: str) -> None:
+    for act in (lambda: wgtools.device(name), lambda: wgtools.change(name, DeviceChange())):
+        with pytest.raises(NoSuchInterface, match="cannot be the name of an interface"):
+            act()
+
+
+def test_what_can_be_no_path_is_no_file() -> None:
+    for path in ("wg0.conf\0", "\ud800"):
+        with pytest.raises(wgtools.WgError, match="that cannot be a path"):
+            wgtools.read(path)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(wgtools.WgError, match="No such file") as caught:
         wgtools.read(tmp_path / "wg9.conf")
