@@ -58,7 +58,7 @@ def judge(config: QuickFile) -> tuple[DeviceChange | None, list[ConfigError]]:
 
 def _explain(errors: list[ConfigError], line: Line, document: Document) -> bool:
     """Say what to do; True for a wrong header, without which the rest would be all mistakes."""
-    from wgtools.quick.linthints import BOM, remedy  # only for mistakes
+    from wgtools.conf.remedies import BOM, remedy  # only for mistakes
 
     above = [each.raw for each in document.lines if each.number < line.number]
     for error in errors:
@@ -86,8 +86,10 @@ def _each(error: ConfigError, line: Line) -> list[ConfigError]:
             each.file, each.line = error.file, error.line
             each.column = at + len(word) - len(word.lstrip(values.BLANKS)) + 1
             found.append(each)
+            if len(found) == _MANY:
+                break
         at += len(word) + 1
-    return found[:_MANY] or [error]
+    return found or [error]
 
 
 def _is_binary(config: QuickFile) -> bool:
