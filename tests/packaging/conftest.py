@@ -111,3 +111,16 @@ def wheels(sdist_and_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for sdist in sdist_and_wheel.glob("*.tar.gz"):
         shutil.copy(sdist, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def inits(place: Path) -> Path:
+    """OpenRC and runit, with what they need beyond a bare system; for roots only."""
+    out = place / "inits"
+    if not out.exists():
+        out.mkdir()
+        words = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root"]
+        words += ["openrc", "insserv", "libeinfo1", "librc1"]
+        words += ["runit", "runit-helper", "sysuser-helper"]
+        subprocess.run(words, cwd=out, check=True, capture_output=True)
+    return out

@@ -60,8 +60,9 @@ mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd 2>/dev/null ||
 ip link set lo up
 touch wgtools-test-root
 """
-# Ready when it is in there, not before: whoever enters takes the root that it has.
-_HOLD = 'exec chroot . sh -c "echo ready; exec sleep 100000"'
+# Ready when it is in there, not before: whoever enters takes the root that it has.  As the first
+# process it buries orphans: who waits for a daemon to be gone would wait for ever.
+_HOLD = 'exec chroot . sh -c "echo ready; sleep 100000 & wait"'
 _BOOT = """exec env -i container=lxc PATH="$PATH" chroot . \\
     sh -c 'echo ready; exec /lib/systemd/systemd --system'"""
 # In front of everything that is run in there: never on the machine itself.
