@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from wgtools.errors import WgError
+from wgtools.errors import AccessError, WgError
 from wgtools.quick.interrupts import Interrupted, interrupts
 
 __all__ = [
@@ -176,6 +176,10 @@ class Transaction:
                 if undo is not None and step.atomic:
                     self._undos.remove(undo)
                     self._journal.remove(undo)
+                if isinstance(error, AccessError) and not error.hint:
+                    from wgtools.quick.remedies import remedy
+
+                    error.hint = remedy(step, error.errno)
                 bearable = step.optional or isinstance(error, NotInForce)
                 if self._strict or not bearable:
                     raise
