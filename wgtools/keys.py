@@ -34,8 +34,10 @@ class Key:
         self._raw = bytes(raw)
 
     @classmethod
-    def from_base64(cls, text: bytes) -> Key:
-        """From exactly 44 bytes of canonical base64.  Raises InvalidKey."""
+    def from_base64(cls, text: bytes | str) -> Key:
+        """From exactly 44 characters of canonical base64.  Raises InvalidKey."""
+        if isinstance(text, str):
+            text = text.encode("ascii", "replace")
         if len(text) == 44 and text[43] == 0x3D:
             try:
                 raw = a2b_base64(text)
@@ -47,8 +49,10 @@ class Key:
         raise InvalidKey("a key is 44 characters of base64, the last of them `=`")
 
     @classmethod
-    def from_hex(cls, text: bytes) -> Key:
+    def from_hex(cls, text: bytes | str) -> Key:
         """From exactly 64 hex digits of either case.  Raises InvalidKey."""
+        if isinstance(text, str):
+            text = text.encode("ascii", "replace")
         if len(text) == 64 and text.isalnum():
             try:
                 return cls(bytes.fromhex(text.decode("ascii")))

@@ -86,11 +86,13 @@ class HostPort(_Value):
         self.text = text
 
     @classmethod
-    def parse(cls, text: bytes) -> HostPort:
+    def parse(cls, text: bytes | str) -> HostPort:
         """Split `HOST:PORT` or `[HOST]:PORT` (WG_COMPAT 4.7).  Raises ConfigError.
 
         Without brackets the host ends at the last colon; within them anything goes.
         """
+        if isinstance(text, str):
+            text = text.encode("utf-8", "surrogateescape")
         if not text:
             raise ConfigError("Unable to parse empty endpoint")
         shown = text.decode("utf-8", "surrogateescape")

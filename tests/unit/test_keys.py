@@ -103,3 +103,13 @@ def test_errors_show_nothing(text: bytes) -> None:
     for make in (Key.from_base64, Key.from_hex):
         with pytest.raises(InvalidKey, match=r"^a key is (44 characters|64 hexadecimal) .*$"):
             make(text)
+
+
+def test_text_may_be_str_as_well() -> None:
+    key = Key(bytes(range(32)))
+    assert Key.from_base64(key.base64()) == Key.from_hex(key.hex()) == key
+    for text in ("", "\xe9" * 44, "\ud800" * 64):
+        with pytest.raises(InvalidKey):
+            Key.from_base64(text)
+        with pytest.raises(InvalidKey):
+            Key.from_hex(text)

@@ -124,3 +124,10 @@ def test_numeric_leaves_the_rest_to_others(host: bytes, port: bytes) -> None:
         assert 0 <= found.port <= 65535
         family = socket.AF_INET6 if b":" in host else socket.AF_INET
         socket.inet_pton(family, host.decode())
+
+
+@pytest.mark.parametrize(
+    "text", ["vpn.example.org:51820", "[2001:db8::1]:1", "b\u00fccher.example:1"]
+)
+def test_host_and_port_may_be_str_as_well(text: str) -> None:
+    assert HostPort.parse(text) == HostPort.parse(text.encode())

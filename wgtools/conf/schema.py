@@ -32,6 +32,7 @@ from pydantic.alias_generators import to_pascal
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from wgtools.conf import wgconf
+from wgtools.conf.advice import remedy
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
 from wgtools.conf.redact import HIDDEN, hide_key, without_keys
@@ -185,6 +186,10 @@ class WgQuickFile(_Section):
         try:
             change = wgconf.parse(quick.wg_document())
         except ConfigError as error:
+            lines = quick.wg_document().lines
+            above = [line.raw for line in lines if line.number < error.line]
+            row = next((line.raw for line in lines if line.number == error.line), b"")
+            error.hint = remedy(error.message, row, above) or error.hint
             hide_key(error)
             raise
         interface: dict[str, Any] = {

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wgtools.quick.linthints import (
+from wgtools.conf.advice import (
     BOM,
     NO_BOM,
     advice_on,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wgtools.conf import values
+from wgtools.conf.advice import BOM, SETTINGS
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import HOOKS, SPELLED, QuickFile
 from wgtools.errors import ConfigError
@@ -22,7 +23,6 @@ from wgtools.keys import Key
 from wgtools.quick import check, shellwords
 from wgtools.quick.doubts import Doubt
 from wgtools.quick.findings import ERROR, NOTE, WARNING, Finding, refused, warned
-from wgtools.quick.linthints import BOM, SETTINGS
 from wgtools.quick.lintparts import (
     Entry,
     Network,

@@ -58,7 +58,7 @@ def judge(config: QuickFile) -> tuple[DeviceChange | None, list[ConfigError]]:
 
 def _explain(errors: list[ConfigError], line: Line, document: Document) -> bool:
     """Say what to do; True for a wrong header, without which the rest would be all mistakes."""
-    from wgtools.conf.remedies import BOM, remedy  # only for mistakes
+    from wgtools.conf.advice import BOM, remedy  # only for mistakes
 
     above = [each.raw for each in document.lines if each.number < line.number]
     for error in errors:

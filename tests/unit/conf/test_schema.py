@@ -115,6 +115,20 @@ NEARLY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBm!="  # a key with one charac
 
 
 @pytest.mark.parametrize(
+    ("lines", "where", "hint"),
+    [
+        ("[Interface]\n[Peer]\nEndpoint = 192.0.2.1", "wg0.conf:3:12", "write HOST:PORT"),
+        ("[Interface]\nAdress = 10.0.0.1", "wg0.conf:2:1", "did you mean Address?"),
+        ("[Interface]\nMTU = 1420\nDNS: 10.0.0.53", "wg0.conf:3:1", "write DNS = VALUE"),
+    ],
+)
+def test_mistakes_of_the_wg_part_have_a_remedy(lines: str, where: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        WgQuickFile.from_text(lines, "wg0.conf")
+    assert (caught.value.where, caught.value.hint[: len(hint)]) == (where, hint)
+
+
+@pytest.mark.parametrize(
     "document",
     [
         {"interface": {"private_key": NEARLY}},

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Words of `check` and `up` for what is misspelt, or said by wg(8) in fewer.  Pure."""
+"""What to do about a line of a wg-quick file, and wg(8)'s fixed words in ones that say more.
+
+For `check`, `up` and `wgtools.read`; conf/hints.py is for `wg`, which has fewer sections to
+know.  Loaded for mistakes alone.  Pure.
+"""
 
 from __future__ import annotations
 
