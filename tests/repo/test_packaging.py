@@ -2,6 +2,7 @@
 """The wheel holds both import packages and its commands run from a clean environment."""
 
 import os
+import runpy
 import subprocess
 import sys
 import venv
@@ -109,6 +110,16 @@ def test_make_install_honours_destdir_and_prefix(tmp_path: Path) -> None:
     left = [path for path in tmp_path.rglob("*") if not path.is_dir()]
     assert left == [share / "man/man8/other.8"]
     assert not list(tmp_path.rglob("wgtools*"))
+
+
+def test_make_install_by_a_python_that_is_too_old_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install = runpy.run_path(str(ROOT / "packaging/install"))["main"]
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
+    with pytest.raises(SystemExit, match=r"needs Python 3\.11 or newer; .* is 3\.10\n\nhint: "):
+        install(str(tmp_path), "/usr")
+    assert list(tmp_path.iterdir()) == []
 
 
 INTRUDER = "import sys\nsys.stderr.write('a user came in')\n"
