@@ -13,7 +13,11 @@ from errno import ENODEV
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from wgtools import ipc
+from wgtools.conf.values import FWMARK_MAX, KEEPALIVE_MAX
 from wgtools.errors import AccessError, NoSuchInterface, WgError
+from wgtools.inet import PORT_MAX, pton
+from wgtools.keys import Key
+from wgtools.model import AllowedIP, Endpoint, HostPort
 from wgtools.resolve import Resolver, resolve
 
 if TYPE_CHECKING:
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wgtools.conf.schema import WgQuickFile
-    from wgtools.keys import Key
     from wgtools.model import Device, DeviceChange, Peer
 
 __all__ = ["Event", "change", "device", "interfaces", "read", "watch"]
@@ -85,10 +88,12 @@ def change(name: str, wanted: DeviceChange) -> None:
     >>> device("wg0").peers[0].keepalive
     25
 
-    A HostPort among the endpoints is looked up first, which can take time.  Raises WgError if
-    it has no address, NoSuchInterface, AccessError.
+    A HostPort among the endpoints is looked up first, which can take time.  Raises TypeError
+    and ValueError before that for what no interface could be given, WgError if there is no
+    such address, NoSuchInterface, AccessError.
     """
     _check(name)
+    _refuse_nonsense(wanted)
     resolve(wanted, Resolver(lambda _: None))
     try:
         ipc.set(name, wanted)
@@ -153,6 +158,48 @@ def _check(name: str) -> None:
     except UnicodeEncodeError:
         pass
     raise NoSuchInterface(f"{name!r} cannot be the name of an interface", errno=ENODEV)
+
+
+def _refuse_nonsense(wanted: DeviceChange) -> None:
+    """The caller's own mistakes, by name: a system would only say "Invalid argument".
+
+    No message holds a value that may be a key.
+    """
+    _want("DeviceChange.private_key", wanted.private_key, Key)
+    _want_number("DeviceChange.listen_port", wanted.listen_port, PORT_MAX)
+    _want_number("DeviceChange.fwmark", wanted.fwmark, FWMARK_MAX)
+    for peer in wanted.peers:
+        if not isinstance(peer.public_key, Key):  # the one that may not be None
+            raise TypeError(f"PeerChange.public_key must be Key, not {_kind(peer.public_key)}")
+        _want("PeerChange.preshared_key", peer.preshared_key, Key)
+        _want_number("PeerChange.keepalive", peer.keepalive, KEEPALIVE_MAX)
+        _want("PeerChange.endpoint", peer.endpoint, Endpoint, HostPort)
+        if isinstance(peer.endpoint, Endpoint):
+            _want_number("Endpoint.port", peer.endpoint.port, PORT_MAX)
+            if pton(peer.endpoint.host.partition("%")[0]) is None:
+                text = f"Endpoint.host must be an IP address, not {peer.endpoint.host!r}"
+                raise ValueError(f"{text}; HostPort.parse takes names")
+        for network in peer.allowed_ips:
+            _want("PeerChange.allowed_ips", network, AllowedIP)
+            if len(network.address) not in (4, 16):
+                raise ValueError(f"AllowedIP.address has {len(network.address)} bytes, not 4 or 16")
+            _want_number("AllowedIP.length", network.length, 8 * len(network.address))
+
+
+def _want(name: str, value: object, *kinds: type) -> None:
+    if value is not None and not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be {wanted}, not {_kind(value)}")
+
+
+def _want_number(name: str, value: object, most: int) -> None:
+    _want(name, value, int)
+    if isinstance(value, int) and not 0 <= value <= most:
+        raise ValueError(f"{name} must be 0 to {most}, not {value}")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _put_name(name: str, error: AccessError) -> None:

@@ -204,3 +204,45 @@ def test_importing_the_package_costs_nothing() -> None:
         check=True,
     )
     assert done.stdout.split() == ["wgtools"]
+
+
+def one(key: object = FIRST, **settings: object) -> DeviceChange:
+    return DeviceChange(peers=[PeerChange(key, **settings)])  # type: ignore[arg-type]  # to be refused
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "said"),
+    [
+        (DeviceChange(listen_port=65536), ValueError, "listen_port must be 0 to 65535, not 65536"),
+        (DeviceChange(fwmark=-1), ValueError, "fwmark must be 0 to 4294967295, not -1"),
+        (one(keepalive=70000), ValueError, "keepalive must be 0 to 65535, not 70000"),
+        (one(endpoint=Endpoint("192.0.2.1", -1)), ValueError, "port must be 0 to 65535, not -1"),
+        (one(endpoint=Endpoint("vpn.example", 1)), ValueError, "an IP address, not 'vpn.example'"),
+        (one(allowed_ips=[AllowedIP(bytes(4), 33)]), ValueError, "length must be 0 to 32, not 33"),
+        (one(allowed_ips=[AllowedIP(bytes(5), 1)]), ValueError, "has 5 bytes, not 4 or 16"),
+        (one(allowed_ips=["10.0.0.0/8"]), TypeError, "must be AllowedIP, not str"),
+        (one(endpoint="192.0.2.1:1"), TypeError, "must be Endpoint or HostPort, not str"),
+        (one(keepalive="25"), TypeError, "keepalive must be int, not str"),
+        (one(preshared_key=SECRET), TypeError, "preshared_key must be Key, not str"),
+        (one(None), TypeError, "public_key must be Key, not NoneType"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_no_interface_could_be_given_is_named(
+    backend: MemoryBackend, wanted: DeviceChange, kind: type[Exception], said: str
+) -> None:
+    before = backend.get("wg0").peers
+    with pytest.raises(kind) as caught:
+        wgtools.change("wg0", wanted)
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert [peer.keepalive for peer in backend.get("wg0").peers] == [p.keepalive for p in before]
+
+
+def test_all_that_an_interface_can_be_given_is_taken(backend: MemoryBackend) -> None:
+    networks = [AllowedIP.parse(text) for text in ("0.0.0.0/0", "::/0", "2001:db8::1/128")]
+    for endpoint in (Endpoint("fe80::1%eth0", 65535), HostPort.parse("192.0.2.1:1"), None):
+        peer = PeerChange(FIRST, endpoint=endpoint, keepalive=65535, allowed_ips=networks)
+        wgtools.change("wg0", DeviceChange(listen_port=0, fwmark=0xFFFFFFFF, peers=[peer]))
+    (found,) = wgtools.device("wg0").peers
+    assert (found.keepalive, found.endpoint) == (65535, Endpoint("192.0.2.1", 1))
