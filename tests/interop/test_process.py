@@ -152,6 +152,14 @@ def test_p24_keys_are_kept_out_of_core_dumps_and_swap(one: Host) -> None:
     assert "Max core file size        0                    0" in limits
 
 
+def test_a_lock_of_whoever_started_it_is_not_held_on(one: Host, tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    one.run("sh", "-c", f"exec 9>{lock}; flock 9; {ENGINE} wg0")
+    assert one.has_socket("wg0")
+    one.run("flock", "--nonblock", str(lock), "true")
+    one.ip("link delete wg0")
+
+
 # ------------------------------------------------------------------ ending
 
 

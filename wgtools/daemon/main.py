@@ -130,8 +130,9 @@ def main() -> int:
 
 
 def _run(options: Options) -> int:
-    from wgtools.daemon.process import become_daemon, harden, signal_pipe, take_name
+    from wgtools.daemon.process import become_daemon, harden, let_go, signal_pipe, take_name
 
+    let_go((options.tun_fd, options.uapi_fd))
     take_name("wgtools-engine", sys.argv[1:])  # while /proc is there: confined, it is not
     harden()  # before a key can come in, and before anything is mapped that holds one
     # Only now: `--help` and a mistyped command should not wait for the crypto library.

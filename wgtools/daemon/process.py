@@ -13,10 +13,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import FrameType
 
-__all__ = ["become_daemon", "harden", "lock_memory", "signal_pipe", "take_name", "tell_manager"]
+__all__ = [
+    "become_daemon",
+    "harden",
+    "let_go",
+    "lock_memory",
+    "signal_pipe",
+    "take_name",
+    "tell_manager",
+]
+
+_DESCRIPTORS = 1 << 16  # nobody hands on one of a higher number
 
 # linux/prctl.h
 _PR_SET_DUMPABLE = 4
@@ -24,6 +34,19 @@ _PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
 # asm-generic/mman.h
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+
+
+def let_go(keep: Collection[int | None]) -> None:
+    """Close what was open for whoever started us: a lock that a script holds by a descriptor
+    would be held as long as we live, and no file is to be at hand once we are confined.
+
+    Standard streams stay, and `keep`.  To be called before anything is opened.
+    """
+    first = 3
+    for fd in sorted(fd for fd in keep if fd is not None and fd > 2):
+        os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, _DESCRIPTORS)
 
 
 def become_daemon(*, keep_output: bool) -> int:

@@ -12,6 +12,7 @@ import pytest
 from wgtools.daemon.log import DEBUG, ERROR, SILENT, Log, level_of, short_name
 from wgtools.daemon.loop import Loop
 from wgtools.daemon.main import Options, _serve, main, parse
+from wgtools.daemon.process import let_go
 from wgtools.errors import UsageError, WgError
 from wgtools.keys import Key
 
@@ -116,12 +117,31 @@ def test_hardened_before_anything_is_opened(monkeypatch: pytest.MonkeyPatch) -> 
 
         return noted
 
+    monkeypatch.setattr("wgtools.daemon.process.let_go", note("others"))
     monkeypatch.setattr("wgtools.daemon.process.take_name", note("name"))
     monkeypatch.setattr("wgtools.daemon.process.harden", note("harden"))
     monkeypatch.setattr("wgtools.daemon.process.signal_pipe", note("signals"))
     monkeypatch.setattr("wgtools.daemon.tun.linux.create_tun", note("TUN"))
     assert run(monkeypatch, "wg0") == 1
-    assert done == ["name", "harden", "signals", "TUN"]
+    assert done == ["others", "name", "harden", "signals", "TUN"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "closed"),
+    [
+        ((None, None), [(3, 65536)]),
+        ((7, None), [(3, 7), (8, 65536)]),
+        ((4, 3), [(3, 3), (4, 4), (5, 65536)]),
+        ((0, 9), [(3, 9), (10, 65536)]),
+    ],
+)
+def test_what_our_starter_had_open_is_closed(
+    monkeypatch: pytest.MonkeyPatch, keep: tuple[int | None, ...], closed: list[tuple[int, int]]
+) -> None:
+    done: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.closerange", lambda *span: done.append(span))
+    let_go(keep)
+    assert done == closed
 
 
 class BrokenLoop:
