@@ -10,43 +10,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wgtools.quick import dns, firewall, rtnetlink
+from wgtools.quick import dns, firewall, plan, rtnetlink
 from wgtools.quick.apply import CommandFailed
 from wgtools.quick.linux import Netlink
 from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS, RemoveFirewall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from wgtools.quick.steps import Rule, Step
 
-__all__ = ["own_rules", "remaining"]
+__all__ = ["remaining"]
 
 
 def remaining(undos: Iterable[Step]) -> list[Step]:
     """Of an interface whose link is gone: the undos that would still change this host."""
     undos = list(undos)
     noted = [undo.rule for undo in undos if isinstance(undo, DeleteRule)]
-    rules = own_rules(noted, rtnetlink.rules()[0], _table_in_use) if noted else []
+    rules = plan.own_rules(noted, rtnetlink.rules()[0], _table_in_use) if noted else []
     return [undo for undo in undos if _is_left(undo, rules)]
-
-
-def own_rules(
-    noted: Sequence[Rule], present: Sequence[Rule], is_used: Callable[[int], bool]
-) -> list[Rule]:
-    """The noted rules that are present, but for those that are another tunnel's by now.
-
-    Routes of a lost link are lost with it: a table that holds some is somebody's, as are
-    the rule that leads to it and the one that was made next, one priority before it.
-    """
-    lost = {mark for mark in {rule.mark for rule in noted} - {0} if is_used(mark)}
-    foreign = {(rule.family, rule.priority) for rule in noted if rule.mark in lost}
-    return [
-        rule
-        for rule in noted
-        if rule in present
-        and not {(rule.family, rule.priority), (rule.family, rule.priority + 1)} & foreign
-    ]
 
 
 def _table_in_use(table: int) -> bool:

@@ -56,7 +56,7 @@ __all__ = [
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from wgtools.conf.quickfile import QuickFile
     from wgtools.model import DeviceChange
@@ -251,3 +251,22 @@ def find_rules(present: Collection[Rule], marks: Collection[int]) -> list[Rule]:
             if partner in present:
                 found.append(partner)
     return found
+
+
+def own_rules(
+    noted: Sequence[Rule], present: Collection[Rule], is_used: Callable[[int], bool]
+) -> list[Rule]:
+    """The noted rules that are present, but for those that are another tunnel's by now.
+
+    `is_used` tells of the number of a table whether it holds routes.  Those of a lost link
+    are lost with it: a table that holds some is somebody's, as are the rule that leads to
+    it and the one that was made next, one priority before it.
+    """
+    lost = {mark for mark in {rule.mark for rule in noted} - {0} if is_used(mark)}
+    foreign = {(rule.family, rule.priority) for rule in noted if rule.mark in lost}
+    return [
+        rule
+        for rule in noted
+        if rule in present
+        and not {(rule.family, rule.priority), (rule.family, rule.priority + 1)} & foreign
+    ]

@@ -20,7 +20,7 @@ from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import DOWN_HOOKS, Journal, remembered
 from wgtools.quick.linux import link_index
 from wgtools.quick.lock import POLICY, exclusive
-from wgtools.quick.steps import DeleteLink, DeleteRule, RemoveDNS, RemoveFirewall
+from wgtools.quick.steps import DeleteRule, RemoveDNS, RemoveFirewall
 
 __all__ = ["down", "down_by_journal", "save", "up"]
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
     from wgtools.quick.check import Checked
     from wgtools.quick.files import Target
-    from wgtools.quick.steps import Rule, SetDNS, Step
+    from wgtools.quick.steps import Rule, SetDNS
 
     class Talk(Protocol):
         """Where a verb says what it does."""
@@ -205,7 +205,9 @@ def _own_rules(host: Host, journal: Journal, name: str, *, here: bool, mark: int
     `mark` is one that is known to be ours, 0 for none.
     """
     present, _ = rtnetlink.rules()
-    noted = _noted_rules(host, journal, here=here)
+    noted = [undo.rule for undo in journal.undos if isinstance(undo, DeleteRule)]
+    if not here:
+        noted = plan.own_rules(noted, present, host.netlink.table_in_use)
     marks = {mark, *(rule.mark for rule in noted)}
     unknown = {rule.mark for rule in present} - marks - {0}
     if unknown and here:
@@ -214,22 +216,6 @@ def _own_rules(host: Host, journal: Journal, name: str, *, here: bool, mark: int
         marks |= {mark for mark in unknown if mark == device_mark or through(mark, name)}
     found = plan.find_rules(present, marks - {0})
     return found + [rule for rule in noted if rule in present and rule not in found]
-
-
-def _noted_rules(host: Host, journal: Journal, *, here: bool) -> list[Rule]:
-    """The journal's rules, but for those that another tunnel has made its own since.
-
-    The routes of a lost link are lost with it: a table that holds some is somebody's.
-    """
-    noted = [undo.rule for undo in journal.undos if isinstance(undo, DeleteRule)]
-    marks = {rule.mark for rule in noted} - {0}
-    lost = set() if here else {mark for mark in marks if host.netlink.table_in_use(mark)}
-    foreign = {(rule.family, rule.priority) for rule in noted if rule.mark in lost}
-    return [
-        rule
-        for rule in noted
-        if not {(rule.family, rule.priority), (rule.family, rule.priority + 1)} & foreign
-    ]
 
 
 def _dns_to_remove(config: QuickFile, journal: Journal, name: str) -> RemoveDNS | None:
@@ -248,16 +234,15 @@ def _dns_to_remove(config: QuickFile, journal: Journal, name: str) -> RemoveDNS 
 
 def _repair(journal: Journal, host: Host, talk: Talk) -> None:
     """Work off what an earlier run left behind when its link was lost."""
-    leftovers: list[Step] = [undo for undo in journal.undos if not isinstance(undo, DeleteLink)]
-    if leftovers:
+    if not journal.undos:
+        return
+    from wgtools.quick.leftovers import remaining
+
+    left = remaining(journal.undos)
+    if left:
         talk.say("[!] The interface was not taken down properly: cleaning up first.")
-        ours = _noted_rules(host, journal, here=False)
         transaction = Transaction(host.carry_out, echo=talk.echo, warn=talk.warn, journal=journal)
-        transaction.attempt(
-            undo
-            for undo in reversed(leftovers)
-            if not isinstance(undo, DeleteRule) or undo.rule in ours
-        )
+        transaction.attempt(reversed(left))
         journal.erase()
 
 

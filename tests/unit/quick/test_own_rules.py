@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Whose rules those are that a journal names, once its link is gone."""
+"""Whose rules those are that a journal names, once its link is gone (quick/plan.py)."""
 
 from __future__ import annotations
 
 import pytest
 
-from wgtools.quick.leftovers import own_rules
+from wgtools.quick.plan import own_rules
 from wgtools.quick.steps import Rule
 
 PAIR = [Rule(4, 32765, 51820), Rule(4, 32764)]
