@@ -332,6 +332,16 @@ def test_plan_needs_no_root_for_what_anyone_may_know(pair: tuple[Host, Host]) ->
         file_.unlink()
 
 
+def test_ones_own_key_as_a_peers_is_no_difference_but_a_remark(pair: tuple[Host, Host]) -> None:
+    here = Machine(pair[0], file(A, 1, A, allowed="10.9.0.2/32"))
+    here.quick("up")
+    for verb in ("reload", "plan"):
+        said = here.quick(verb)
+        assert "[!] a peer has the PublicKey of this interface itself, and is left out" in said
+        assert "+ peer" not in said
+    here.quick("down")
+
+
 def test_who_has_the_port_can_be_found_out(pair: tuple[Host, Host]) -> None:
     here = Machine(pair[0], file(A, 1, B, allowed="10.9.0.2/32"))
     pair[0].daemon("ours", "wg9")

@@ -13,6 +13,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wgtools.errors import WgError
 from wgtools.inet import ntop
 from wgtools.keys import KEY_SIZE, Key
 from wgtools.model import AllowedIP, DeviceChange, Endpoint, PeerChange
@@ -93,6 +94,7 @@ class Wanted:
     tables: Mapping[str, int] = field(default_factory=dict)  # as steps write them -> numbers
     dns: Words | None = None
     hooks: str = ""  # all of them, in lower case
+    own: Key | None = None  # whose peer WireGuard ignores: see `own_key`
 
 
 def canonical(allowed: AllowedIP) -> str:
@@ -178,9 +180,30 @@ def merged(peers: Iterable[PeerChange]) -> dict[Key, PeerChange]:
     return found
 
 
+def own_key(device: Device, change: DeviceChange) -> Key | None:
+    """The public key of this side, if the file has it as a peer's: no WireGuard keeps that one."""
+    running = {peer.public_key for peer in device.peers}
+    private = change.private_key or device.private_key
+    if private is None or all(peer.public_key in running for peer in change.peers):
+        return None
+    from wgtools.crypto.x25519 import public_key  # only now: it is a slow import
+
+    own = Key(public_key(bytes(private)))
+    return own if any(peer.public_key == own for peer in change.peers) else None
+
+
+def remarks(wanted: Wanted) -> list[WgError]:
+    """What the comparison leaves out, for a person to know."""
+    if wanted.own is None:
+        return []
+    text = "a peer has the PublicKey of this interface itself, and is left out"
+    return [WgError(text, hint="the other side's has to stand there")]
+
+
 def peer_differences(device: Device, wanted: Wanted) -> list[Difference]:
-    in_file = merged(wanted.change.peers)
-    owned = owners(wanted.change.peers)
+    peers = [peer for peer in wanted.change.peers if peer.public_key != wanted.own]
+    in_file = merged(peers)
+    owned = owners(peers)
     running = {peer.public_key: peer for peer in device.peers}
     found = []
     for key, peer in in_file.items():

@@ -207,8 +207,9 @@ def _read(about: Subject, eyes: Eyes) -> Reading:
         tables={checked.table: checked.table_number} if checked.table_number else {},
         dns=(about.dns.servers, about.dns.domains) if about.dns else ((), ()),
         hooks=hook_text,
+        own=drift.own_key(device, checked.change),
     )
-    return Reading(live, wanted, remarks)
+    return Reading(live, wanted, remarks + drift.remarks(wanted))
 
 
 def source_valid_mark() -> bool:

@@ -8,6 +8,7 @@ from ipaddress import ip_interface
 
 import pytest
 
+from wgtools.crypto.x25519 import public_key
 from wgtools.keys import Key
 from wgtools.model import AllowedIP, Device, DeviceChange, Endpoint, Peer, PeerChange
 from wgtools.quick import drift, mends, plan
@@ -97,6 +98,21 @@ def test_a_name_that_nobody_knows_is_left_alone() -> None:
 )
 def test_peers(peers: list[PeerChange], expected: list[str]) -> None:
     assert told(live(), wanted(*peers)) == expected
+
+
+def test_a_peer_that_is_this_side_itself_is_none() -> None:
+    """WireGuard ignores it: as a difference it would never go away."""
+    own = Key(public_key(bytes(C)))
+    peers = [*file_peers(), PeerChange(own, allowed_ips=nets("10.5.0.0/16"))]
+    change = DeviceChange(private_key=C, peers=peers)
+    assert drift.own_key(live().device, change) == own
+    assert drift.own_key(live().device, DeviceChange(peers=peers)) == own
+    assert drift.own_key(live().device, DeviceChange(private_key=A, peers=peers)) is None
+    assert drift.own_key(live().device, DeviceChange(peers=file_peers())) is None
+    file = wanted(*peers, own=own)
+    assert told(live(), file) == []
+    assert [bool(remark.hint) for remark in drift.remarks(file)] == [True]
+    assert drift.remarks(wanted()) == []
 
 
 def test_of_two_peers_with_a_network_the_later_has_it() -> None:

@@ -54,7 +54,10 @@ def reload(target: Target, talk: Talk) -> list[Difference]:
             mtu=None,
             routing=None,
             hooks=" ".join(h.text.lower() for some in config.hooks.values() for h in some),
+            own=drift.own_key(device, checked.change),
         )
+        for remark in drift.remarks(wanted):
+            talk.warn(remark)
         found = differences(device, wanted)
         if found:
             change = smallest(device, wanted, found)
