@@ -11,6 +11,7 @@ excerpt holds a private or preshared key, nor anything that may be one mistyped.
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from wgtools.quick.lintparts import (
     Route,
     Section,
     excerpt,
+    holder,
     items,
     key_of,
     next_wider,
@@ -68,8 +70,9 @@ class _Linter:
         self.config = QuickFile(self.document)
         self.around = around
         self.found: list[Finding] = []
-        self._end = len(self.document.lines) + 1
         self.sections = sections_of(self.document.lines)
+        self._starts = [section.line for section in self.sections]
+        self._advice: list[tuple[int, str]] = []  # where another spelling may be meant
         self.interface = [s for s in self.sections if s.header == "[interface]"]
         self.peers = [s for s in self.sections if s.header == "[peer]"]
         self.hooks_text = " ".join(
@@ -121,8 +124,9 @@ class _Linter:
         ]
 
     def _refused(self, error: ConfigError) -> Finding:
-        section = next((s for s in reversed(self.sections) if s.line <= error.line), None)
-        return refused(error, self._row(error), section.header if section else "")
+        above = bisect_right(self._starts, error.line)
+        header = self.sections[above - 1].header if above else ""
+        return refused(error, self._row(error), header)
 
     def _row(self, error: ConfigError) -> bytes:
         return self.document.lines[error.line - 1].raw if error.line else b""
@@ -275,16 +279,18 @@ class _Linter:
             address = check.parse_address(value.text)
             if address is not None:
                 inside.append(address.network)
+        first = holder(inside)
         for peer in self.peers:
             entry = peer.last("endpoint")
             host = numeric_host(entry)
-            hit = next((n for n in inside if host is not None and host in n), None)
+            hit = first(host) if host is not None else None
             if entry is not None and hit is not None:
                 text = f"the endpoint lies in {hit}, which is routed into the tunnel itself"
                 hint = "nothing would get out: take it out of the allowed IPs, or use another"
                 self._say(WARNING, "endpoint-inside", text, entry, hint)
 
     def _missing(self) -> None:
+        self._advice = sorted((found.line, found.hint) for found in self.found if found.hint)
         keyless = not self._setting("privatekey") and "private-key" not in self.hooks_text
         if self.interface and keyless and not self._misspelt("PrivateKey"):
             at = Entry("", "[Interface]", self.interface[0].line, 1)
@@ -293,13 +299,12 @@ class _Linter:
         if self.interface and not self.config.addresses and not self._misspelt("Address"):
             at = Entry("", "[Interface]", self.interface[0].line, 1)
             self._say(NOTE, "missing-address", "the interface has no Address", at)
-        port = self._setting("listenport")
+        cut_off = self._setting("listenport") is None and not self._misspelt("ListenPort")
         for peer in self.peers:
             at = Entry("", "[Peer]", peer.line, 1)
             if not peer.all("allowedips") and not self._misspelt("AllowedIPs", peer):
                 text = "this peer has no AllowedIPs: nothing is sent to it, nothing taken from it"
                 self._say(WARNING, "missing-allowed-ips", text, at, "AllowedIPs = 10.0.0.2/32")
-            cut_off = port is None and not self._misspelt("ListenPort")
             if cut_off and not peer.all("endpoint") and not self._misspelt("Endpoint", peer):
                 text = "no Endpoint here and no ListenPort above: neither side can begin"
                 hint = "give this peer an Endpoint, or the interface a ListenPort"
@@ -307,11 +312,14 @@ class _Linter:
 
     def _misspelt(self, name: str, section: Section | None = None) -> bool:
         """Whether a line (of the section) was probably meant to be `name`, and is told already."""
-        ends = [s.line for s in self.sections if section and s.line > section.line]
-        lines = range(section.line if section else 0, ends[0] if ends else self._end)
+        advice = self._advice
+        if section:
+            after = bisect_right(self._starts, section.line)
+            end = self._starts[after] if after < len(self._starts) else len(self.document.lines) + 1
+            advice = advice[bisect_left(advice, (section.line,)) : bisect_left(advice, (end,))]
         said = ("did you mean ", "write ", "")
         starts = tuple(words + name for words in said)
-        return any(f.line in lines and f.hint.startswith(starts) for f in self.found)
+        return any(hint.startswith(starts) for _, hint in advice)
 
     def _hooks(self) -> None:
         for kind, hooks in self.config.hooks.items():

@@ -18,18 +18,20 @@ from wgtools.keys import Key
 from wgtools.model import HostPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from wgtools.conf.document import Line
 
 __all__ = [
     "KEY_LIKE",
     "Entry",
+    "Host",
     "Network",
     "Odd",
     "Route",
     "Section",
     "excerpt",
+    "holder",
     "items",
     "key_of",
     "next_wider",
@@ -42,6 +44,7 @@ _SECRET = ("privatekey", "presharedkey")
 KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{30,}=*")  # most of a key is a key's worth of trouble
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Host = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(slots=True)
@@ -164,7 +167,26 @@ def key_of(entry: Entry | None) -> Key | None:
         return None
 
 
-def numeric_host(entry: Entry | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def holder(networks: Iterable[Network]) -> Callable[[Host], Network | None]:
+    """A function that finds the first of them that an address lies in, however many there are."""
+    places: dict[Network, int] = {}
+    for network in networks:
+        places.setdefault(network, len(places))
+    lengths = {(network.version, network.prefixlen) for network in places}
+
+    def first(host: Host) -> Network | None:
+        around = [
+            ipaddress.ip_network((host.packed, length), strict=False)
+            for version, length in lengths
+            if version == host.version
+        ]
+        held = [network for network in around if network in places]
+        return min(held, key=places.__getitem__, default=None)
+
+    return first
+
+
+def numeric_host(entry: Entry | None) -> Host | None:
     try:
         known = HostPort.parse(entry.value.encode()).numeric() if entry else None
         return ipaddress.ip_address(known.host) if known else None

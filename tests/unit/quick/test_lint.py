@@ -237,3 +237,25 @@ def test_any_bytes_are_survived() -> None:
 )
 def test_programs_of_a_shell_line(line: str, words: list[str]) -> None:
     assert [word for word, _ in shellwords.programs(line)] == words
+
+
+@pytest.mark.parametrize(
+    "peer", ["PublicKey = {}\nAllowedIPs = 10.{}.{}.1/32\nEndpoint = 192.0.2.1:5", "PublicKy = {}"]
+)
+def test_thousands_of_peers_take_no_time(peer: str) -> None:
+    """They took 15 s when each was compared with all: more than a test may."""
+    rows = ["[Interface]"]
+    for n in range(5_000):
+        key = Key(n.to_bytes(32, "little")).base64()
+        rows += ["[Peer]", peer.format(key, n >> 8, n & 255)]
+    found = lint.lint("\n".join(rows).encode(), "wg0.conf", Surroundings())
+    assert "endpoint-inside" not in {each.code for each in found}
+
+
+def test_the_first_network_that_holds_an_endpoint_is_named() -> None:
+    text = "[Interface]\nPrivateKey = {0}\n[Peer]\nPublicKey = {1}\nEndpoint = 10.1.2.3:5\n"
+    text += "AllowedIPs = 0.0.0.0/0, 10.2.0.0/16, 10.1.2.0/24, 10.0.0.0/8\n"
+    keys = [Key(bytes([n]) * 32).base64() for n in (8, 9)]
+    found = lint.lint(text.format(*keys).encode(), "wg0.conf", Surroundings())
+    (inside,) = [each.message for each in found if each.code == "endpoint-inside"]
+    assert inside.startswith("the endpoint lies in 10.1.2.0/24, ")
