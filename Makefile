@@ -21,7 +21,7 @@ test: $(VENV)/ready
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 bench: $(VENV)/ready
-	$(VENV)/bin/python tests/bench/run.py
+	$(VENV)/bin/python tests/bench/run.py $(BENCH_ARGS)
 
 fuzz: $(VENV)/ready
 	@$(VENV)/bin/python -m pip install -q --disable-pip-version-check atheris || \

@@ -20,6 +20,7 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.bench.figures import note
 from tests.bench.flooder import VICTIM
 from tests.interop.hosts import OURS, WIREGUARD_GO, Host, cable, wait_for, why_not
 from tests.interop.tunnel import INNER4, PORT, Tunnel, throughput
@@ -130,7 +131,10 @@ def main(seconds: float, rate: float) -> None:
                         f"{speed:7.0f} Mbit/s {speed / calm:6.2f}   ping {ping:6.2f} ms",
                         flush=True,
                     )
-                print(f"  {kind:<13} memory {before:.1f} -> {scene.memory():.1f} MB")
+                after = scene.memory()
+                print(f"  {kind:<13} memory {before:.1f} -> {after:.1f} MB")
+                if kind == OURS:  # what passes meanwhile is one sample: not for a record
+                    note("memory after all floods", after, "MB", beside=before)
             finally:
                 scene.close()
             told = re.findall(r"Thrown away so far: (.*)", scene.victim.log())

@@ -23,12 +23,17 @@ import tempfile
 import threading
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.figures import note
+
 WG = Path(sys.executable).parent / "wg"
 C_WG = Path("/usr/bin/wg")
 SOCKETS = Path("/var/run/wireguard")
 RATIO_LIMIT = 2.5  # issue 2, section 2: genkey and show over a bare interpreter
 SETCONF_LIMIT, DUMP_LIMIT, MEMORY_LIMIT = 2.0, 1.5, 200.0  # seconds, MB; 10,000 peers
 CHECKED_SIZE = 10_000
+BARE = "python3 -I -c pass"
 
 
 def inside_namespaces() -> None:
@@ -129,7 +134,7 @@ def start_up(rounds: int) -> bool:
     """Medians of runs in turns; whether the limit holds."""
     small = Daemon("start0", peers(2)[1])
     commands: dict[str, list[str | Path]] = {
-        "python3 -I -c pass": [sys.executable, "-I", "-c", "pass"],
+        BARE: [sys.executable, "-I", "-c", "pass"],
         "wg genkey": [WG, "genkey"],
         "wg show wg0 dump": [WG, "show", "start0", "dump"],
         "wg set wg0 fwmark 1": [WG, "set", "start0", "fwmark", "1"],
@@ -143,6 +148,7 @@ def start_up(rounds: int) -> bool:
     print(f"{'start to exit':<24}{'ms':>8}{'ratio':>8}{'limit':>8}")
     for name, median in zip(times, medians, strict=True):
         print(f"{name:<24}{median * 1000:8.1f}{median / bare:8.2f}{RATIO_LIMIT:8.1f}")
+        note(name, median * 1000, "ms", beside=None if name == BARE else bare * 1000)
     return max(medians) <= RATIO_LIMIT * bare
 
 
@@ -169,6 +175,8 @@ def sizes(counts: list[int]) -> bool:
                 line += f"{memory:8.0f}"
                 if peer_of_us:
                     theirs = measure([peer_of_us, *words])[0]
+                    if count >= CHECKED_SIZE:  # fewer end before they can be told from a start
+                        note(f"{words[0]} of {count}", seconds, "s", beside=theirs)
                     line += f"{theirs:9.2f}{seconds / theirs:7.1f}"
                 print(line, flush=True)
                 if count == CHECKED_SIZE:
