@@ -7,15 +7,24 @@ time.  The rule: nothing is loaded from a place that anyone but root and the cal
 have written to, and nothing half written is ever seen under its final name.
 """
 
-import contextlib
-import errno
-import json
+from __future__ import annotations
+
 import os
-import shutil
-import stat
 import sys
-import tempfile
-import zipfile
+
+try:
+    import contextlib
+    import errno
+    import json
+    import shutil
+    import stat
+    import tempfile
+    import zipfile
+except ModuleNotFoundError as e:
+    sys.exit(
+        f"{os.path.basename(sys.argv[0])}: this Python lacks its own module `{e.name}'\n"
+        "hint: install all of Python: of Debian's packages python3, not only python3-minimal"
+    )
 
 HELP = ("-h", "--help", "help")
 COMMANDS = ("wg", "wg-quick", "wgtools-engine")

@@ -334,8 +334,7 @@ def test_plan_needs_no_root_for_what_anyone_may_know(pair: tuple[Host, Host]) ->
 
 def test_ones_own_key_as_a_peers_is_no_difference_but_a_remark(pair: tuple[Host, Host]) -> None:
     here = Machine(pair[0], file(A, 1, A, allowed="10.9.0.2/32"))
-    here.quick("up")
-    for verb in ("reload", "plan"):
+    for verb in ("up", "reload", "plan"):
         said = here.quick(verb)
         assert "[!] a peer has the PublicKey of this interface itself, and is left out" in said
         assert "+ peer" not in said

@@ -175,6 +175,19 @@ def test_one_file_without_a_place_says_what_to_do(pyz: Path, root: Root) -> None
     )
 
 
+def test_one_file_says_what_it_needs_of_python(pyz: Path, root: Root) -> None:
+    root.copy(pyz)
+    none = root.call("PATH=/nowhere /var/tmp/wgtools.pyz genkey")
+    said = "wgtools.pyz: there is no python3 here: install Python, 3.11 or newer\n"
+    assert (none.returncode, none.stderr) == (127, said)
+    # As with Debian's python3-minimal.
+    lacking = "import sys, runpy; sys.modules['json'] = None; sys.argv = ['wgtools.pyz', 'genkey']"
+    run = "runpy.run_path('/var/tmp/wgtools.pyz', run_name='__main__')"
+    part = root.call(f'python3 -I -c "{lacking}; {run}"')
+    assert part.returncode == 1
+    assert part.stderr.startswith("wgtools.pyz: this Python lacks its own module `json'\nhint: ")
+
+
 def test_one_file_loads_nothing_of_the_callers(pyz: Path, root: Root) -> None:
     root.copy(pyz)
     root.run("mkdir /tmp/p; cat > /tmp/p/sitecustomize.py", stdin=ALIEN)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from wgtools.errors import ConfigError
 
-__all__ = ["Doubt", "doubts"]
+__all__ = ["Doubt", "doubts", "left_out"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
-    from wgtools.model import AllowedIP, DeviceChange
+    from wgtools.errors import WgError
+    from wgtools.model import AllowedIP, Device, DeviceChange
 
 
 class Doubt(ConfigError):
@@ -50,3 +51,13 @@ def _shared(change: DeviceChange) -> list[AllowedIP]:
             if owners.setdefault((size, network.length, prefix), number) != number:
                 found.append(network)
     return found
+
+
+def left_out(device: Device, change: DeviceChange) -> list[WgError]:
+    """What is to be said of a configured device that has not all peers: one was itself."""
+    running = {peer.public_key for peer in device.peers}
+    if all(peer.public_key in running for peer in change.peers):
+        return []
+    from wgtools.quick import drift
+
+    return drift.remarks(drift.own_key(device, change))

@@ -192,9 +192,9 @@ def own_key(device: Device, change: DeviceChange) -> Key | None:
     return own if any(peer.public_key == own for peer in change.peers) else None
 
 
-def remarks(wanted: Wanted) -> list[WgError]:
+def remarks(own: Key | None) -> list[WgError]:
     """What the comparison leaves out, for a person to know."""
-    if wanted.own is None:
+    if own is None:
         return []
     text = "a peer has the PublicKey of this interface itself, and is left out"
     return [WgError(text, hint="the other side's has to stand there")]

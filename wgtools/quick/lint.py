@@ -286,7 +286,10 @@ class _Linter:
             hit = first(host) if host is not None else None
             if entry is not None and hit is not None:
                 text = f"the endpoint lies in {hit}, which is routed into the tunnel itself"
-                hint = "nothing would get out: take it out of the allowed IPs, or use another"
+                hint = (
+                    "take it out of the allowed IPs: "
+                    "nothing gets out unless a narrower route leads there"
+                )
                 self._say(WARNING, "endpoint-inside", text, entry, hint)
 
     def _missing(self) -> None:

@@ -209,7 +209,7 @@ def _read(about: Subject, eyes: Eyes) -> Reading:
         hooks=hook_text,
         own=drift.own_key(device, checked.change),
     )
-    return Reading(live, wanted, remarks + drift.remarks(wanted))
+    return Reading(live, wanted, remarks + drift.remarks(wanted.own))
 
 
 def source_valid_mark() -> bool:

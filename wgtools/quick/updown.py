@@ -14,7 +14,7 @@ from wgtools import ipc
 from wgtools.conf.document import Document
 from wgtools.errors import WgError
 from wgtools.quick import dns, files, firewall, hooks, plan, rtnetlink
-from wgtools.quick.apply import Transaction
+from wgtools.quick.apply import NotInForce, Transaction
 from wgtools.quick.host import Host, networks_of
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.journal import DOWN_HOOKS, Journal, remembered
@@ -88,7 +88,10 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
                 transaction.roll_back()
                 raise
             if journal.problem:
-                talk.say(f"[!] no journal in /run/wgtools: {journal.problem}")
+                talk.say(
+                    f"[!] no journal in /run/wgtools: {journal.problem}; "
+                    "what a crash would leave behind, no later run would know of"
+                )
         finally:
             host.netlink.close()
 
@@ -103,10 +106,13 @@ def _go_up(
     dns_words: SetDNS | None,
 ) -> None:
     from wgtools.quick import engines, ipv6
+    from wgtools.quick.doubts import left_out
 
     kernel = engines.wants_kernel(os.environ)
     transaction.apply(plan.birth(config, name, checked.change, kernel=kernel))
     device = ipc.get(name)  # as the PreUp hooks and the configuration left it
+    for remark in left_out(device, checked.change):
+        transaction.bear(NotInForce(remark.message, hint=remark.hint))
     mtu = checked.mtu or host.choose_mtu(device)
     why = ipv6.obstacle(name, mtu)
     networks = () if checked.table == "off" or not why[0] else networks_of(device)

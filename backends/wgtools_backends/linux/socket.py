@@ -78,8 +78,8 @@ _HINTS = {
     EOPNOTSUPP: "the interface exists, but it is not a WireGuard one",
     ENAMETOOLONG: f"the name of an interface has at most {IFNAMSIZ - 1} bytes",
     EPROTONOSUPPORT: (
-        "`wg show interfaces` lists the interfaces there are; the kernel has no WireGuard "
-        "(or `modprobe wireguard` is needed), and `wgtools-engine NAME` makes one without it"
+        "`wg show interfaces` lists the interfaces there are; `wgtools-engine NAME` makes an "
+        "interface without the kernel's WireGuard, which is not there (or: modprobe wireguard)"
     ),
 }
 _NOT_THERE = (ENODEV, EOPNOTSUPP, EPROTONOSUPPORT)  # none of that name speaks WireGuard

@@ -7,8 +7,11 @@ import pytest
 
 from wgtools.conf.document import Document
 from wgtools.conf.quickfile import QuickFile
+from wgtools.crypto.x25519 import public_key
+from wgtools.keys import Key
+from wgtools.model import Device, DeviceChange, Peer, PeerChange
 from wgtools.quick.check import check
-from wgtools.quick.doubts import Doubt
+from wgtools.quick.doubts import Doubt, left_out
 
 KEY = "SORGYj8hT82v7mOW1jC/t0COKfHqUQP9t899AKiyxGs="
 ONE = "[Peer]\nPublicKey = wHVFptYnJNd5Pqc5/D5UGhPeJBZQd/F5i+tcO6EL5cc=\nAllowedIPs = "
@@ -36,3 +39,17 @@ def test_doubts(text: str, messages: list[str]) -> None:
     assert all("type: " in each.hint or "with: " in each.hint for each in found)
     for each, message in zip(found, messages, strict=True):
         assert each.message.startswith(message)
+
+
+def test_a_peer_that_was_not_kept_is_the_interface_itself() -> None:
+    private = Key.from_base64(KEY)
+    own, other = Key(public_key(bytes(private))), Key(b"\1" * 32)
+    change = DeviceChange(private_key=private, peers=[PeerChange(own), PeerChange(other)])
+    device = Device("wg0", private_key=private, peers=[Peer(other)])
+    (remark,) = left_out(device, change)
+    assert "a peer has the PublicKey of this interface itself" in remark.message
+    assert left_out(device, DeviceChange(peers=[PeerChange(other)])) == []
+    # A hook may have taken one away: that is its business.
+    assert (
+        left_out(Device("wg0", private_key=private), DeviceChange(peers=[PeerChange(other)])) == []
+    )

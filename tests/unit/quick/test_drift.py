@@ -111,8 +111,8 @@ def test_a_peer_that_is_this_side_itself_is_none() -> None:
     assert drift.own_key(live().device, DeviceChange(peers=file_peers())) is None
     file = wanted(*peers, own=own)
     assert told(live(), file) == []
-    assert [bool(remark.hint) for remark in drift.remarks(file)] == [True]
-    assert drift.remarks(wanted()) == []
+    assert [bool(remark.hint) for remark in drift.remarks(file.own)] == [True]
+    assert drift.remarks(wanted().own) == []
 
 
 def test_of_two_peers_with_a_network_the_later_has_it() -> None:

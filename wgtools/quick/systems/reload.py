@@ -56,7 +56,7 @@ def reload(target: Target, talk: Talk) -> list[Difference]:
             hooks=" ".join(h.text.lower() for some in config.hooks.values() for h in some),
             own=drift.own_key(device, checked.change),
         )
-        for remark in drift.remarks(wanted):
+        for remark in drift.remarks(wanted.own):
             talk.warn(remark)
         found = differences(device, wanted)
         if found:

@@ -14,6 +14,7 @@ from wgtools.errors import WgError
 from wgtools.quick import engines, files, hooks
 from wgtools.quick.apply import NotInForce, Transaction
 from wgtools.quick.check import Checked, TableWords, check
+from wgtools.quick.doubts import left_out
 from wgtools.quick.interrupts import interrupts
 from wgtools.quick.ipv6 import MINIMUM_MTU
 from wgtools.quick.journal import DOWN_HOOKS, Journal
@@ -90,7 +91,10 @@ def up(target: Target, talk: Talk, *, strict: bool | None = None) -> None:
             transaction.roll_back()
             raise
         if journal.problem:
-            talk.say(f"[!] no journal can be kept: {journal.problem}")
+            talk.say(
+                f"[!] no journal can be kept: {journal.problem}; "
+                "what a crash would leave behind, no later run would know of"
+            )
     host.stay()
 
 
@@ -110,6 +114,8 @@ def _go_up(
     host.know(real)
     transaction.apply(words.birth(config, name, real, checked.change, fib=fib))
     device = ipc.get(real)  # as the PreUp hooks and the configuration left it
+    for remark in left_out(device, checked.change):
+        transaction.bear(NotInForce(remark.message, hint=remark.hint))
     endpoints = [peer.endpoint.host for peer in device.peers if peer.endpoint]
     mtu = checked.mtu or reading.mtu_for(facts, endpoints, real)
     if mtu < MINIMUM_MTU and any(a.version == 6 for a in checked.addresses.values()):
