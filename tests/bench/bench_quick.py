@@ -22,6 +22,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.figures import note
+
 OURS = str(Path(sys.executable).parent / "wg-quick")
 THEIRS = "/usr/bin/wg-quick"
 MARK = "WGTOOLS_BENCH_INSIDE"
@@ -132,6 +136,7 @@ def compare(count: int) -> bool:
         if len(programs) > 1:
             other = costs[THEIRS, verb]
             theirs = statistics.median(cost.seconds for cost in other)
+            note(f"{verb} of {count}", seconds, "s", beside=theirs)
             times, grace = LIMITS[count]
             fine = seconds <= theirs / times + grace
             good &= fine

@@ -84,6 +84,7 @@ def test_a_file_that_is_roots_says_who_can_read_it(
     ("words", "said"),
     [
         (["nosuch.conf"], "nosuch.conf: error: cannot be read: No such file or directory"),
+        ([str(HERE)], f"remedy: name the files in it: wg-quick check {HERE}/*.conf"),
         ([], "hint: wg-quick check --help tells what can be given"),
         (["--nonsense"], "hint: wg-quick check --help tells what can be given"),
     ],

@@ -72,6 +72,8 @@ def _judge(word: str, ignore: set[str]) -> tuple[str, bytes, list[Finding]]:
 def _unreadable_hint(word: str, path: str, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "only root may: run this as root"
+    if isinstance(error, IsADirectoryError):
+        return f"name the files in it: wg-quick check {path.rstrip('/')}/*.conf"
     if isinstance(error, FileNotFoundError):
         return files.missing_hint(word if path != word else os.path.join(".", word))
     return ""

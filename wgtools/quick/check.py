@@ -223,6 +223,8 @@ def _dns(config: QuickFile, found: _Findings) -> None:
                 found.warning(f"`{value.text}' is not the address of a name server", value, hint)
         elif not _is_domain(value.text):
             hint = "write 10.0.0.53 for a server, corp.example for a domain to search"
+            if any(mark in value.text for mark in ";|"):
+                hint = "several are separated by commas: DNS = 10.0.0.53, 10.0.0.54, corp.example"
             found.warning(f"`{value.text}' is not a domain", value, hint)
 
 

@@ -163,6 +163,9 @@ def test_odd_words_of_dns_are_warnings(words: str, told: list[str]) -> None:
     warnings = judge(f"PrivateKey = {key}\nDNS = {words}").warnings
     hidden = [text.replace(64 * "a", "(hidden)") for text in told]
     assert [warning.message for warning in warnings] == hidden
+    assert ["separated by commas" in warning.hint for warning in warnings] == [";" in words] * len(
+        told
+    )
 
 
 def test_a_key_with_a_typing_error_is_not_shown() -> None:
