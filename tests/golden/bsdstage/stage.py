@@ -148,7 +148,7 @@ def play(act: Json, job: Json) -> Json:
     told: Json = {}
     if kind == "run":
         told = run(what, job)
-    elif kind == "interrupt":  # a run that gets a signal once a file is there
+    elif kind == "interrupt":  # a run that gets a signal once a file is there, and its own
         told = run(what[2:], job, number=int(what[0]), flag=Path(what[1]))
     elif kind == "world":
         (BASE / "state.json").write_text(json.dumps(merged(state(), what[0])))
@@ -186,11 +186,32 @@ def run(words: list[str], job: Json, number: int = 0, flag: Path = BASE) -> Json
     )
     if number:
         deadline = time.monotonic() + PATIENCE
-        while not flag.exists() and time.monotonic() < deadline:
+        while not is_there(flag, player.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         player.send_signal(number)
     out, err = player.communicate(timeout=PATIENCE * 3)
+    settle()
     return {"status": player.returncode, "out": out, "err": err.splitlines()}
+
+
+def is_there(flag: Path, pid: int) -> bool:
+    """Whether the file is there; a pid file of another, who was killed, does not count."""
+    if flag.suffix == ".monitor":
+        return lines(flag) == [str(pid)]
+    return flag.exists()
+
+
+def settle() -> None:
+    """Until a monitor that has just been started can be found by its file.
+
+    One that `down` overtook ends by itself, a moment later than a test looks.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        now = report()
+        if len(now["monitors"]) <= len(now["pid files"]):
+            return
+        time.sleep(0.05)
 
 
 def until(key: str, wanted: Json) -> bool:

@@ -219,12 +219,12 @@ def route_socket() -> socket.socket:
 def watch(name: str, monitor: Monitor, door: socket.socket, title: str) -> None:
     """Turn until the interface is gone, or a signal says so.  Raises WgError."""
     mine = PidFile(name)
-    try:
-        if not mine.take():
-            raise WgError(f"`{name}' is monitored already")
-    except OSError as error:
-        raise WgError(f"{mine.path}: {error.strerror}") from error
     with _Bell() as bell, interrupts.noted():  # in this order no signal goes unheard
+        try:
+            if not mine.take():
+                raise WgError(f"`{name}' is monitored already")
+        except OSError as error:
+            raise WgError(f"{mine.path}: {error.strerror}") from error
         try:
             _loop(monitor, door, bell, title)
         except Interrupted:
