@@ -6,14 +6,13 @@ Not the linter: `check` finds more, takes longer, and points at the line.
 
 from __future__ import annotations
 
-from wgtools.errors import ConfigError
+from wgtools.errors import ConfigError, WgError
 
 __all__ = ["Doubt", "doubts", "left_out"]
 
 TYPE_CHECKING = False  # known to type checkers; `typing` itself is slow to import
 if TYPE_CHECKING:
     from wgtools.conf.quickfile import QuickFile
-    from wgtools.errors import WgError
     from wgtools.model import AllowedIP, Device, DeviceChange
 
 
